@@ -1,0 +1,80 @@
+/// Which versions a worker wants to work on.
+package enum MoveScope: Sendable, Equatable, Hashable {
+    /// Versions with a live copy on this backend.
+    case leaving(BackendID)
+    /// Versions of the bucket with fewer than `factor` live, unsuspected copies on the backends in `staying`.
+    case short(bucket: BucketID, factor: Int, staying: [BackendID])
+    /// Versions of the bucket with more than `factor` live copies, unsuspected and on `staying`, for longer than the trim delay.
+    case surplus(bucket: BucketID, factor: Int, staying: [BackendID])
+}
+
+/// A version that is claimed under a lease, with its `live` and `writing` copies.
+package struct ClaimedVersion: Sendable, Equatable {
+    package var placed: PlacedVersion
+    package var bucketName: String
+    /// How often work on it failed before.
+    package var attempts: Int
+    package init(placed: PlacedVersion, bucketName: String, attempts: Int) {
+        self.placed = placed
+        self.bucketName = bucketName
+        self.attempts = attempts
+    }
+}
+
+package enum CopyIntentOutcome: Sendable, Equatable {
+    /// The row exists; the copy may be made.
+    case admitted
+    /// Overwritten or deleted meanwhile: nothing to move.
+    case notRetained
+    case refused(IntentRefusal)
+}
+
+package enum CopyCommitOutcome: Sendable, Equatable {
+    case live
+    /// The version was overwritten or deleted meanwhile, or the lease was lost: the copy was doomed.
+    case superseded
+}
+
+package enum DoomOutcome: Sendable, Equatable {
+    case doomed
+    /// Too few verified copies elsewhere: kept. `others` were counted, `required` are needed.
+    case kept(others: Int, required: Int)
+    /// It is not live any more.
+    case notLive
+}
+
+package struct DoomRequest: Sendable, Equatable {
+    package var copy: CopyID
+    package var version: VersionID
+    package var factor: Int
+    /// Healthy, declared backends that stay; only copies there count. Their gates are taken shared, in order of ids.
+    package var counted: [BackendID]
+    package var readGrace: Duration
+    package init(copy: CopyID, version: VersionID, factor: Int, counted: [BackendID], readGrace: Duration) {
+        self.copy = copy
+        self.version = version
+        self.factor = factor
+        self.counted = counted
+        self.readGrace = readGrace
+    }
+}
+
+/// Repair, drain and trim of single copies (DESIGN §6); each call is one transaction.
+package protocol MoveLedger: Sendable {
+    /// Claims up to `limit` versions with `FOR UPDATE SKIP LOCKED`, fewest failures first; those in backoff or under
+    /// another's lease are left out.
+    func claim(_ scope: MoveScope, limit: Int, token: LeaseToken, lease: Duration) async throws(CatalogError) -> [ClaimedVersion]
+    /// Ends the claim. With `retryAfter`, the version stays out of claims for so long and its failures count up.
+    func release(_ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?) async throws(CatalogError)
+    /// Locks the version, which must still be retained; then the intent as for a write.
+    func intendCopy(
+        _ candidate: CopyCandidate, of version: VersionID, token: LeaseToken, lease: Duration
+    ) async throws(CatalogError) -> CopyIntentOutcome
+    /// Locks the version; `live` if it is still retained and the lease holds, else doomed.
+    func commitCopy(
+        _ copy: UploadedCopy, of version: VersionID, token: LeaseToken, readGrace: Duration
+    ) async throws(CatalogError) -> CopyCommitOutcome
+    /// Shared gates of the counted backends; locks the version; recounts in the next statement; dooms the copy only if the
+    /// others reach min(factor, what it had without suspects).
+    func doom(_ request: DoomRequest) async throws(CatalogError) -> DoomOutcome
+}
