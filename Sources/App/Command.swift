@@ -1,0 +1,91 @@
+/// The program's verbs.
+enum Command: String, CaseIterable, Sendable {
+    case serve, reconcile, status, wait, validate, version, help
+
+    var summary: String {
+        switch self {
+        case .serve: "run the S3 gateway and the reconcile loop"
+        case .reconcile: "bring the fleet to what the spec says, then exit; --dry-run prints the plan"
+        case .status: "conditions, copies, bytes and progress of every backend"
+        case .wait: "wait until a condition holds, for scripts and pipelines"
+        case .validate: "check spec files; needs no database and no network"
+        case .version: "print the version"
+        case .help: "print help on a command"
+        }
+    }
+
+    var options: [Option] {
+        switch self {
+        case .serve:
+            [.spec, .databaseURL, .listen, .adminListen, .instance, .logLevel, .domain, .tlsCertificate, .tlsKey]
+        case .reconcile: [.spec, .databaseURL, .instance, .output, .timeout, .logLevel]
+        case .status: [.spec, .databaseURL, .output]
+        case .wait: [.databaseURL, .condition, .timeout]
+        case .validate: [.spec, .output]
+        case .version, .help: []
+        }
+    }
+
+    var switches: [Switch] {
+        switch self {
+        case .serve: [.allowRollback, .help]
+        case .reconcile: [.dryRun, .detailedExitcode, .allowRollback, .noColor, .help]
+        case .status: [.noColor, .watch, .help]
+        case .validate: [.resolveSecrets, .noColor, .help]
+        case .wait, .version, .help: [.help]
+        }
+    }
+
+    /// What may follow the options, for the usage line; empty: nothing.
+    var operands: String {
+        switch self {
+        case .wait: "KIND/NAME"
+        case .validate: "[PATH]"
+        case .help: "[COMMAND]"
+        case .serve, .reconcile, .status, .version: ""
+        }
+    }
+
+    var operandsMax: Int {
+        switch self {
+        case .wait, .validate, .help: 1
+        case .serve, .reconcile, .status, .version: 0
+        }
+    }
+
+    /// Paragraphs that teach what the options alone do not say.
+    var explanation: String {
+        switch self {
+        case .serve:
+            """
+            Serves S3 to clients and keeps the fleet as the spec says. The spec is watched: an edit takes effect by itself,
+            whole or not at all; SIGHUP reads it again at once. Any number of instances may share one database. SIGTERM
+            finishes the requests under way, then ends.
+            """
+        case .reconcile:
+            """
+            One run until the fleet has converged or is blocked. With --dry-run it prints what a run would do and changes
+            nothing: its database transactions are read-only, and its backend client has no method that writes.
+
+            Exit status: 0 converged, or nothing to do; 2 changes pending (--dry-run --detailed-exitcode); 3 blocked; 4 the
+            spec is stale; 5 the spec is invalid; 6 the database cannot be reached.
+            """
+        case .status:
+            """
+            Reads Postgres only, so it also works while no server runs. The columns are those of the conditions in
+            docs/reference/conditions.md.
+            """
+        case .wait:
+            """
+            Returns 0 once the condition holds, 7 when the timeout (default 10m) has passed before.
+
+              sluice wait --for=condition=Drained backend/b2-eu --timeout 2h
+            """
+        case .validate:
+            """
+            Reports every mistake at once, each with its place and a hint. Exit status 5 if there is one.
+            """
+        case .version, .help: ""
+        }
+    }
+}
