@@ -7,3 +7,21 @@
 #include <sys/timerfd.h>
 #include <sys/socket.h>
 #include <sys/xattr.h>
+#include <stdint.h>
+
+// epoll's union and flags, with types that Swift can use without casts.
+static inline int clinux_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t token) {
+    struct epoll_event event = {.events = events, .data = {.u64 = token}};
+    return epoll_ctl(epoll, operation, fd, &event);
+}
+static inline uint64_t clinux_event_token(const struct epoll_event *event) { return event->data.u64; }
+static const uint32_t CLINUX_READABLE = EPOLLIN | EPOLLRDHUP;
+static const uint32_t CLINUX_WRITABLE = EPOLLOUT;
+static const uint32_t CLINUX_CLOSED = EPOLLERR | EPOLLHUP;
+static const uint32_t CLINUX_EDGE = EPOLLET;
+static const uint32_t CLINUX_ONESHOT = EPOLLONESHOT;
+static const int CLINUX_ADD = EPOLL_CTL_ADD;
+static const int CLINUX_MODIFY = EPOLL_CTL_MOD;
+static const int CLINUX_REMOVE = EPOLL_CTL_DEL;
+static const int CLINUX_EPOLL_CLOEXEC = EPOLL_CLOEXEC;
+static const int CLINUX_EVENTFD_FLAGS = EFD_CLOEXEC | EFD_NONBLOCK;
