@@ -52,6 +52,9 @@ package final class Descriptor: Sendable {
     /// With `.edge`: a write found no room.
     package func drainedWritable() { state.withLock { $0.isWritable = false } }
 
+    /// accept4 on a listening socket: a non-blocking descriptor, or -1 with `errno` set.
+    package func acceptConnection() -> CInt { clinux_accept(fd) }
+
     /// Stops watching, wakes who waits, and closes the descriptor if it is owned. Safe to call again.
     package func close() {
         let waiters: [Waiter]? = state.withLock { state in

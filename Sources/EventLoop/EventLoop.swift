@@ -170,5 +170,17 @@ package final class EventLoop: TaskExecutor, SerialExecutor, Sendable {
         return entry
     }
 
+    /// As `addTimer`, for other modules.
+    package func timer(_ duration: Duration, _ action: @escaping @Sendable () -> Void) -> LoopTimer {
+        LoopTimer(loop: self, entry: addTimer(.now + duration, action))
+    }
+
     func removeTimer(_ entry: TimerHeap.Entry) { timers.withLock { $0.remove(entry) } }
+}
+
+/// A timer that may be called off.
+package struct LoopTimer: Sendable {
+    let loop: EventLoop
+    let entry: TimerHeap.Entry
+    package func cancel() { loop.removeTimer(entry) }
 }

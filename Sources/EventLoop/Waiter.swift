@@ -23,18 +23,31 @@ package final class Waiter: Sendable {
         }
     }
 
-    package func resume(_ outcome: Outcome) {
-        let continuation: UnsafeContinuation<Outcome, Never>? = state.withLock { state in
+    package func resume(_ outcome: Outcome) { _ = resumed(outcome) }
+
+    /// As `resume`; false if the wait had ended before.
+    package func resumed(_ outcome: Outcome) -> Bool {
+        enum Answer {
+            case late, first
+            case waiting(UnsafeContinuation<Outcome, Never>)
+        }
+        let answer: Answer = state.withLock { state in
             switch state {
             case .idle:
                 state = .done(outcome)
-                return nil
+                return .first
             case .waiting(let continuation):
                 state = .done(outcome)
-                return continuation
-            case .done: return nil
+                return .waiting(continuation)
+            case .done: return .late
             }
         }
-        continuation?.resume(returning: outcome)
+        switch answer {
+        case .late: return false
+        case .first: return true
+        case .waiting(let continuation):
+            continuation.resume(returning: outcome)
+            return true
+        }
     }
 }

@@ -1,5 +1,8 @@
 // System calls and constants that the Glibc module does not show to Swift, or shows with awkward types.
 #pragma once
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -25,3 +28,4 @@ static const int CLINUX_MODIFY = EPOLL_CTL_MOD;
 static const int CLINUX_REMOVE = EPOLL_CTL_DEL;
 static const int CLINUX_EPOLL_CLOEXEC = EPOLL_CLOEXEC;
 static const int CLINUX_EVENTFD_FLAGS = EFD_CLOEXEC | EFD_NONBLOCK;
+static inline int clinux_accept(int listener) { return accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC); }
