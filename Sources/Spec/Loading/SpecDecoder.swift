@@ -1,0 +1,298 @@
+/// Documents → `DesiredState`, with every mistake reported.
+struct SpecDecoder {
+    private let collector: DiagnosticCollector
+    /// Relative `file://./…` endpoints are resolved against the spec's folder.
+    private let baseFolder: String
+    private var fleets: [(FleetSpec, SourceMark)] = []
+    private var backends: [(BackendSpec, SourceMark)] = []
+    private var buckets: [(BucketSpec, SourceMark)] = []
+    private var keyrings: [(KeyringSpec, SourceMark)] = []
+
+    init(_ collector: DiagnosticCollector, baseFolder: String) {
+        self.collector = collector
+        self.baseFolder = baseFolder
+    }
+
+    /// Nil if anything is wrong; warnings alone do not prevent a result.
+    mutating func decode(_ documents: [Node]) -> DesiredState? {
+        for document in documents { take(document) }
+        return SpecRules(collector, fleets, backends, buckets, keyrings).desiredState()
+    }
+
+    private enum Kind: String, CaseIterable { case fleet = "Fleet", backend = "Backend", bucket = "Bucket", keyring = "Keyring" }
+
+    private mutating func take(_ document: Node) {
+        guard let root = MappingDecoder(document, path: "document", collector) else { return }
+        defer { root.finish() }
+        if let version = root.required("apiVersion"), version != "sluice/v1" {
+            collector.report(
+                Diagnostic(.wrongVersion, root.keyMark("apiVersion"), "apiVersion \"\(version)\" is not known", hint: "use sluice/v1"))
+        }
+        let metadata = root.mapping("metadata")
+        let name = metadata?.required("name")
+        let labels = labels(metadata)
+        metadata?.finish()
+        if metadata == nil, !root.has("metadata") { root.missing("metadata") }
+        guard let kindName = root.required("kind") else { return }
+        guard let kind = Kind(rawValue: kindName) else {
+            let hint = Spelling.nearest(kindName, Kind.allCases.map(\.rawValue)).map { "did you mean \($0)?" }
+            collector.report(
+                Diagnostic(
+                    .unknownKind, root.keyMark("kind"), "kind \"\(kindName)\" is not known",
+                    hint: hint ?? "one of \(Kind.allCases.map(\.rawValue).joined(separator: ", "))"))
+            _ = root.node("spec")
+            return
+        }
+        guard let spec = root.mapping("spec")?.renamed("\(kind.rawValue).spec") else {
+            if !root.has("spec") { root.missing("spec") }
+            return
+        }
+        defer { spec.finish() }
+        guard let name, checkName(name, kind, metadata) else {
+            // The fields are still checked, so that all mistakes come at once.
+            decodeFields(kind, "unnamed", labels, spec, document.mark, keep: false)
+            return
+        }
+        decodeFields(kind, name, labels, spec, document.mark, keep: true)
+    }
+
+    private func labels(_ metadata: MappingDecoder?) -> [String: String] {
+        guard let node = metadata?.node("labels"), case .mapping(let entries) = node.content else { return [:] }
+        var labels: [String: String] = [:]
+        for entry in entries { if case .scalar(let text, _) = entry.value.content { labels[entry.key] = text } }
+        return labels
+    }
+
+    /// Backends, fleets and keyrings: DNS labels. Buckets: S3's rules (AWS, "Bucket naming rules").
+    private func checkName(_ name: String, _ kind: Kind, _ metadata: MappingDecoder?) -> Bool {
+        let bytes = Array(name.utf8)
+        let allowsDots = kind == .bucket
+        let isFine =
+            bytes.count >= (kind == .bucket ? 3 : 1) && bytes.count <= 63
+            && bytes.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D || allowsDots && $0 == 0x2E }
+            && bytes.first != 0x2D && bytes.last != 0x2D && bytes.first != 0x2E && bytes.last != 0x2E && !name.contains("..")
+        if !isFine {
+            collector.report(
+                Diagnostic(
+                    .badValue, metadata?.keyMark("name"), "the name \"\(name)\" is not allowed for a \(kind.rawValue)",
+                    hint: "\(kind == .bucket ? "3" : "1") to 63 of a-z, 0-9 and -\(allowsDots ? " and ." : ""), beginning and ending with a letter or digit"))
+        }
+        return isFine
+    }
+
+    private mutating func decodeFields(
+        _ kind: Kind, _ name: String, _ labels: [String: String], _ spec: MappingDecoder, _ mark: SourceMark, keep: Bool
+    ) {
+        switch kind {
+        case .fleet:
+            let fleet = fleet(name, spec)
+            if keep { fleets.append((fleet, mark)) }
+        case .backend:
+            if let backend = backend(name, labels, spec), keep { backends.append((backend, mark)) }
+        case .bucket:
+            let bucket = bucket(name, spec)
+            if keep { buckets.append((bucket, mark)) }
+        case .keyring:
+            if let keyring = keyring(name, spec), keep { keyrings.append((keyring, mark)) }
+        }
+    }
+
+    // MARK: Kinds
+
+    private func fleet(_ name: String, _ spec: MappingDecoder) -> FleetSpec {
+        var fleet = FleetSpec(name: name, replication: ReplicationSpec(factor: 2))
+        if let replication = replication(spec, default: fleet.replication) { fleet.replication = replication }
+        fleet.routing = spec.choice("routing", Routing.self) ?? fleet.routing
+        if let reconcile = spec.mapping("reconcile") {
+            fleet.reconcileInterval = reconcile.duration("interval") ?? fleet.reconcileInterval
+            reconcile.finish()
+        }
+        fleet.isSuspended = spec.bool("suspend") ?? false
+        fleet.bucketCreation = spec.choice("bucketCreation", BucketCreation.self) ?? fleet.bucketCreation
+        if let safety = spec.mapping("safety") {
+            var value = SafetySpec()
+            value.maxConcurrentDrains = safety.integer("maxConcurrentDrains", 1...1000).map { Int($0) } ?? value.maxConcurrentDrains
+            value.trimDelay = safety.duration("trimDelay") ?? value.trimDelay
+            value.readGrace = safety.duration("readGrace") ?? value.readGrace
+            value.orphanQuarantine = safety.duration("orphanQuarantine") ?? value.orphanQuarantine
+            value.drainUploadGrace = safety.duration("drainUploadGrace") ?? value.drainUploadGrace
+            safety.finish()
+            fleet.safety = value
+        }
+        return fleet
+    }
+
+    private func replication(_ spec: MappingDecoder, default base: ReplicationSpec) -> ReplicationSpec? {
+        guard let mapping = spec.mapping("replication") else { return nil }
+        defer { mapping.finish() }
+        let factor = mapping.integer("factor", 1...16).map { Int($0) } ?? base.factor
+        let ack = mapping.integer("ack", 1...16).map { Int($0) } ?? min(2, factor)
+        let minAck = mapping.integer("minAck", 1...16).map { Int($0) } ?? min(base.minAck, ack)
+        if ack > factor {
+            collector.report(
+                Diagnostic(.badValue, mapping.keyMark("ack"), "replication.ack \(ack) is more than the factor \(factor)", hint: "ack is at most factor"))
+        }
+        if minAck > ack {
+            collector.report(
+                Diagnostic(.badValue, mapping.keyMark("minAck"), "replication.minAck \(minAck) is more than ack \(ack)", hint: "minAck is at most ack"))
+        }
+        let delay = mapping.duration("repairDelay") ?? base.repairDelay
+        return ReplicationSpec(factor: factor, ack: ack, minAck: minAck, repairDelay: delay)
+    }
+
+    private func backend(_ name: String, _ labels: [String: String], _ spec: MappingDecoder) -> BackendSpec? {
+        let state = spec.choice("state", DesiredBackendState.self) ?? .active
+        let location = location(spec)
+        let credentials = credentials(spec, location)
+        var backend = BackendSpec(name: name, labels: labels, state: state, location: location ?? .directory(path: "/"))
+        backend.credentials = credentials
+        backend.keyPrefix = keyPrefix(spec)
+        backend.quota = spec.bytes("quota")
+        if let limits = spec.mapping("usageLimits") {
+            let requests = limits.string("apiRequests") == "unlimited" ? nil : limits.integer("apiRequests", 0...Int64.max)
+            backend.usageLimits = UsageLimits(apiRequests: requests, egress: limits.bytes("egress"), ingress: limits.bytes("ingress"))
+            limits.finish()
+        }
+        backend.isDeletionProtected = spec.bool("deletionProtection") ?? false
+        if let removal = spec.mapping("removal") {
+            let purge = removal.bool("purge") ?? false
+            let token = removal.string("abandon")
+            removal.finish()
+            if purge, token != nil {
+                collector.report(
+                    Diagnostic(.misplacedField, removal.mark, "purge and abandon exclude each other", hint: "abandon is for a backend that is lost"))
+            }
+            if state != .removed {
+                collector.report(
+                    Diagnostic(
+                        .misplacedField, spec.keyMark("removal"), "removal is read only with state: removed",
+                        hint: "set state: removed, or take removal away", width: 7))
+            }
+            backend.removal = token.map { .abandon(token: $0) } ?? (purge ? .purge : .whenEmpty)
+        }
+        return location == nil ? nil : backend
+    }
+
+    private func location(_ spec: MappingDecoder) -> BackendLocation? {
+        let region = spec.string("region")
+        let bucket = spec.string("bucket")
+        let addressing = spec.choice("addressing", Addressing.self) ?? .path
+        guard let endpoint = spec.required("endpoint") else { return nil }
+        let mark = spec.keyMark("endpoint")
+        if endpoint.hasPrefix("file://") {
+            for field in ["region", "bucket", "addressing", "credentials"] where spec.has(field) {
+                collector.report(
+                    Diagnostic(.misplacedField, spec.keyMark(field), "\(field) has no meaning for a directory", hint: "remove it", width: field.count))
+            }
+            let path = String(endpoint.dropFirst("file://".count))
+            if path.hasPrefix("./") { return .directory(path: PathText.normalised(baseFolder + "/" + path)) }
+            guard path.hasPrefix("/"), path.count > 1 else {
+                collector.report(
+                    Diagnostic(
+                        .badValue, mark, "the endpoint \"\(endpoint)\" names no directory",
+                        hint: "file:///absolute/path, or file://./path from the spec's folder", width: 8))
+                return nil
+            }
+            return .directory(path: PathText.normalised(path))
+        }
+        guard let origin = PathText.origin(endpoint) else {
+            collector.report(
+                Diagnostic(
+                    .badValue, mark, "the endpoint \"\(endpoint)\" is neither http(s)://HOST[:PORT] nor file:///PATH",
+                    hint: "without a path; the bucket has a field of its own", width: 8))
+            return nil
+        }
+        guard let bucket else {
+            spec.missing("bucket", hint: "the bucket on \(origin) that holds the data")
+            return nil
+        }
+        return .s3(endpoint: origin, region: region ?? "us-east-1", bucket: bucket, usesPathStyle: addressing == .path)
+    }
+
+    private enum Addressing: String, CaseIterable { case path, virtual }
+
+    private func credentials(_ spec: MappingDecoder, _ location: BackendLocation?) -> BackendCredentials? {
+        guard let mapping = spec.mapping("credentials") else {
+            if case .s3? = location { spec.missing("credentials", hint: "accessKeyId and secretAccessKey of the backend") }
+            return nil
+        }
+        defer { mapping.finish() }
+        let key = mapping.secret("accessKeyId")
+        let secret = mapping.secret("secretAccessKey")
+        if key == nil, !mapping.has("accessKeyId") { mapping.missing("accessKeyId") }
+        if secret == nil, !mapping.has("secretAccessKey") { mapping.missing("secretAccessKey") }
+        guard let key, let secret else { return nil }
+        return BackendCredentials(accessKeyID: key, secretAccessKey: secret)
+    }
+
+    private func keyPrefix(_ spec: MappingDecoder) -> String {
+        guard var prefix = spec.string("keyPrefix") else { return "sluice/" }
+        while prefix.hasPrefix("/") { prefix.removeFirst() }
+        if !prefix.isEmpty, !prefix.hasSuffix("/") { prefix += "/" }
+        let segments = prefix.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+        if prefix.utf8.count > 200 || segments.contains(where: { $0.isEmpty || $0 == "." || $0 == ".." }) {
+            collector.report(
+                Diagnostic(.badValue, spec.keyMark("keyPrefix"), "keyPrefix \"\(prefix)\" is not a plain path of at most 200 bytes", width: 9))
+        }
+        return prefix
+    }
+
+    private func bucket(_ name: String, _ spec: MappingDecoder) -> BucketSpec {
+        var bucket = BucketSpec(name: name)
+        bucket.replication = replication(spec, default: fleets.first?.0.replication ?? ReplicationSpec(factor: 2))
+        if let encryption = spec.mapping("encryption") {
+            bucket.encryptionKeyring = encryption.required("keyring")
+            encryption.finish()
+        }
+        for node in spec.list("credentials") {
+            guard let mapping = MappingDecoder(node, path: "Bucket.spec.credentials", collector) else { continue }
+            let key = mapping.required("accessKeyId")
+            let secret = mapping.secret("secretAccessKey")
+            if secret == nil, !mapping.has("secretAccessKey") { mapping.missing("secretAccessKey") }
+            let access = mapping.choice("access", Access.self) ?? .readWrite
+            let prefixes = mapping.list("prefixes").compactMap { node -> String? in
+                if case .scalar(let text, _) = node.content { return text }
+                mapping.wrongType(node, "prefixes", "a list of strings")
+                return nil
+            }
+            mapping.finish()
+            guard let key, let secret else { continue }
+            bucket.credentials.append(CredentialSpec(accessKeyID: key, secretAccessKey: secret, access: access, prefixes: prefixes))
+        }
+        for node in spec.list("lifecycle") {
+            guard let mapping = MappingDecoder(node, path: "Bucket.spec.lifecycle", collector) else { continue }
+            let id = mapping.required("id") ?? ""
+            bucket.lifecycle.append(
+                LifecycleRule(
+                    id: id, prefix: mapping.string("prefix") ?? "", expireAfter: mapping.duration("expireAfter"),
+                    abortIncompleteUploadsAfter: mapping.duration("abortIncompleteUploadsAfter")))
+            mapping.finish()
+        }
+        return bucket
+    }
+
+    private func keyring(_ name: String, _ spec: MappingDecoder) -> KeyringSpec? {
+        let primary = spec.required("primary")
+        var keys: [KeyringSpec.Key] = []
+        for node in spec.list("keys") {
+            guard let mapping = MappingDecoder(node, path: "Keyring.spec.keys", collector) else { continue }
+            let id = mapping.required("id")
+            let file = mapping.string("fromFile")
+            let variable = mapping.string("fromEnv")
+            mapping.finish()
+            guard let id else { continue }
+            switch (file, variable) {
+            case (.some(let path), nil): keys.append(.init(id: id, secret: .file(path: path)))
+            case (nil, .some(let variable)): keys.append(.init(id: id, secret: .environment(name: variable)))
+            case (nil, nil), (.some, .some):
+                collector.report(Diagnostic(.badValue, mapping.mark, "a key must have exactly one of fromFile and fromEnv"))
+            }
+        }
+        guard let primary else { return nil }
+        if !keys.contains(where: { $0.id == primary }) {
+            collector.report(
+                Diagnostic(.danglingReference, spec.keyMark("primary"), "the primary key \"\(primary)\" is not among the keys", width: 7))
+        }
+        return KeyringSpec(name: name, primary: primary, keys: keys)
+    }
+}
