@@ -29,3 +29,10 @@ static const int CLINUX_REMOVE = EPOLL_CTL_DEL;
 static const int CLINUX_EPOLL_CLOEXEC = EPOLL_CLOEXEC;
 static const int CLINUX_EVENTFD_FLAGS = EFD_CLOEXEC | EFD_NONBLOCK;
 static inline int clinux_accept(int listener) { return accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+// GNU extensions that the Glibc module hides.
+static inline ssize_t clinux_copy_range(int from, int to, size_t count) { return copy_file_range(from, 0, to, 0, count, 0); }
+static inline int clinux_rename_new(const char *from, const char *to) { return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE); }
