@@ -1,8 +1,5 @@
 // System calls and constants that the Glibc module does not show to Swift, or shows with awkward types.
 #pragma once
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -28,11 +25,8 @@ static const int CLINUX_MODIFY = EPOLL_CTL_MOD;
 static const int CLINUX_REMOVE = EPOLL_CTL_DEL;
 static const int CLINUX_EPOLL_CLOEXEC = EPOLL_CLOEXEC;
 static const int CLINUX_EVENTFD_FLAGS = EFD_CLOEXEC | EFD_NONBLOCK;
-static inline int clinux_accept(int listener) { return accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
-// GNU extensions that the Glibc module hides.
-static inline ssize_t clinux_copy_range(int from, int to, size_t count) { return copy_file_range(from, 0, to, 0, count, 0); }
-static inline int clinux_rename_new(const char *from, const char *to) { return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE); }
+// GNU extensions that the Glibc module hides; in the C file, since _GNU_SOURCE here would clash with it.
+int clinux_accept(int listener);
+long clinux_copy_range(int from, int to, unsigned long count);
+int clinux_rename_new(const char *from, const char *to);
