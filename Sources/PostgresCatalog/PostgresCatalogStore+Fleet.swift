@@ -1,0 +1,183 @@
+package import Catalog
+import Postgres
+import Spec
+
+extension PostgresCatalogStore: FleetLedger {
+    package func snapshot() async throws(CatalogError) -> FleetSnapshot {
+        let revision = try await read(
+            """
+            SELECT revision, digest, (extract(epoch FROM accepted_at) * 1000000)::bigint FROM spec_revision
+            ORDER BY revision DESC LIMIT 1
+            """)
+        let backends = try await read(
+            """
+            SELECT b.id, b.uid, b.name, b.phase, b.declared, b.spec, b.generation, b.marked, sum(u.writing_copies)::bigint,
+                sum(u.writing_bytes)::bigint, sum(u.live_copies)::bigint, sum(u.live_bytes)::bigint, sum(u.doomed_copies)::bigint,
+                sum(u.doomed_bytes)::bigint
+            FROM backend b JOIN backend_usage u ON u.backend_id = b.id WHERE b.phase <> 'retired' GROUP BY b.id ORDER BY b.name
+            """)
+        let buckets = try await read(
+            "SELECT id, name, declared, (extract(epoch FROM created_at) * 1000000)::bigint FROM bucket ORDER BY name")
+        var snapshot = FleetSnapshot(
+            revision: 0, digest: "", acceptedAt: 0, backends: [], usage: [:],
+            buckets: (0..<buckets.count).map { row in
+                BucketRecord(
+                    id: BucketID(buckets.int4(row, 0)), name: buckets.text(row, 1), isDeclared: buckets.bool(row, 2),
+                    createdAt: buckets.int8(row, 3))
+            })
+        if revision.count > 0 {
+            (snapshot.revision, snapshot.digest, snapshot.acceptedAt) = (revision.int8(0, 0), revision.text(0, 1), revision.int8(0, 2))
+        }
+        for row in 0..<backends.count {
+            guard let phase = BackendPhase(rawValue: backends.text(row, 3)) else {
+                throw .internalError(evidence: "phase \(backends.text(row, 3))")
+            }
+            let id = BackendID(backends.int4(row, 0))
+            snapshot.backends.append(
+                BackendRecord(
+                    id: id, uid: ID128(backends.uuid(row, 1)), name: backends.text(row, 2), phase: phase,
+                    isDeclared: backends.bool(row, 4), spec: try BackendSpecText.decode(backends.text(row, 5)),
+                    generation: backends.int8(row, 6), isMarked: backends.bool(row, 7)))
+            func tally(_ column: Int) -> BackendUsage.Tally {
+                BackendUsage.Tally(copies: backends.int8(row, column), bytes: ByteCount(backends.int8(row, column + 1)))
+            }
+            snapshot.usage[id] = BackendUsage(writing: tally(8), live: tally(10), doomed: tally(12))
+        }
+        return snapshot
+    }
+
+    package func accept(_ proposal: SpecProposal) async throws(CatalogError) -> SpecAcceptance {
+        let backends = proposal.desired.backends
+        // No quota is stored as null; int8s carries no nulls, so the largest value stands for it.
+        let quotas = backends.map { $0.quota?.value ?? Int64.max }
+        let rows = try await write(
+            "SELECT outcome, number, detail FROM accept_v1($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,(SELECT array_agg(gen_random_uuid()) FROM generate_series(1, cardinality($6))))",
+            [
+                .int8(proposal.parent), .text(proposal.digest), .text(proposal.redactedText), .text(proposal.acceptedBy),
+                .bool(proposal.allowsRollback), .texts(backends.map(\.name)), .texts(backends.map(\.state.rawValue)),
+                .texts(backends.map(BackendSpecText.encode)), .int8s(quotas), .texts(proposal.desired.buckets.map(\.name)),
+            ])
+        let number = rows.int8(0, 1)
+        switch rows.text(0, 0) {
+        case "accepted": return .accepted(revision: number)
+        case "unchanged": return .unchanged(revision: number)
+        case "superseded": return .superseded(current: number, acceptedAs: Int64(rows.text(0, 2)) ?? 0)
+        case "conflict": return .conflict(current: number)
+        case "retiring": return .refused(reason: .retiringCannotReturn(backend: rows.text(0, 2)))
+        case let other: throw .internalError(evidence: "acceptance \(other)")
+        }
+    }
+
+    package func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase) async throws(CatalogError) -> PhaseOutcome {
+        precondition(from.mayBecome(to), "no way from \(from) to \(to)")
+        let rows = try await write(
+            "SELECT outcome, phase_now, writing, live, uploads, doomed, waiting, dead FROM change_phase_v1($1,$2,$3)",
+            [.int4(backend.raw), .text(from.rawValue), .text(to.rawValue)])
+        switch rows.text(0, 0) {
+        case "done": return .done
+        case "residue": return .residue(PostgresCatalogStore.residue(rows, from: 2))
+        default:
+            guard let phase = BackendPhase(rawValue: rows.text(0, 1)) else {
+                throw .internalError(evidence: "phase \(rows.text(0, 1))")
+            }
+            return .notFrom(phase)
+        }
+    }
+
+    private static func residue(_ rows: PostgresRows, from column: Int) -> BackendResidue {
+        BackendResidue(
+            writing: rows.int8(0, column), live: rows.int8(0, column + 1), openUploads: rows.int8(0, column + 2),
+            doomed: rows.int8(0, column + 3), waitingHorizon: rows.int8(0, column + 4), deadLetters: rows.int8(0, column + 5))
+    }
+
+    package func recordMarked(_ backend: BackendID) async throws(CatalogError) {
+        _ = try await write("UPDATE backend SET marked = true WHERE id = $1", [.int4(backend.raw)])
+    }
+
+    package func residue(_ backend: BackendID) async throws(CatalogError) -> BackendResidue {
+        let rows = try await read(
+            "SELECT writing, live, uploads, doomed, waiting, dead FROM residue_v1($1)", [.int4(backend.raw)], lane: .exclusive)
+        return PostgresCatalogStore.residue(rows, from: 0)
+    }
+
+    package func drains() async throws(CatalogError) -> [DrainRecord] {
+        let rows = try await read(
+            """
+            SELECT backend_id, (extract(epoch FROM started_at) * 1000000)::bigint, (extract(epoch FROM finished_at) * 1000000)::bigint,
+                total_copies, total_bytes FROM drain ORDER BY backend_id
+            """)
+        return (0..<rows.count).map { row in
+            DrainRecord(
+                backend: BackendID(rows.int4(row, 0)), startedAt: rows.int8(row, 1), finishedAt: rows.optionalInt8(row, 2),
+                totalCopies: rows.int8(row, 3), totalBytes: ByteCount(rows.int8(row, 4)))
+        }
+    }
+
+    package func copyGroups() async throws(CatalogError) -> [CopyGroup] {
+        let rows = try await read(
+            """
+            SELECT bucket_id, holders, suspects, count(*), sum(size)::bigint, max(size), min(key) FROM (
+                SELECT v.bucket_id, v.key, v.size,
+                    coalesce(array_agg(c.backend_id ORDER BY c.backend_id) FILTER (WHERE NOT c.suspect), '{}') AS holders,
+                    coalesce(array_agg(c.backend_id ORDER BY c.backend_id) FILTER (WHERE c.suspect), '{}') AS suspects
+                FROM object o JOIN version v ON v.id = o.current_version LEFT JOIN copy c ON c.version_id = v.id AND c.state = 'live'
+                GROUP BY v.id) x
+            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+            """, lane: .exclusive)
+        return (0..<rows.count).map { row in
+            CopyGroup(
+                bucket: BucketID(rows.int4(row, 0)), holders: rows.int4s(row, 1).map { BackendID($0) },
+                suspects: rows.int4s(row, 2).map { BackendID($0) }, versions: rows.int8(row, 3), bytes: ByteCount(rows.int8(row, 4)),
+                largest: ByteCount(rows.int8(row, 5)), example: rows.text(row, 6))
+        }
+    }
+}
+
+extension PostgresCatalogStore: StatusLedger {
+    package func conditions() async throws(CatalogError) -> [ConditionRecord] {
+        let rows = try await read(
+            """
+            SELECT kind, name, type, status, reason, message, observed_generation, (extract(epoch FROM last_transition_at) * 1000000)::bigint
+            FROM condition ORDER BY kind, name, type
+            """)
+        var found: [ConditionRecord] = []
+        for row in 0..<rows.count {
+            // A newer release may have written a type or a reason that this one does not know: it is left out.
+            guard let kind = Subject.Kind(rawValue: rows.text(row, 0)), let type = ConditionType(rawValue: rows.text(row, 2)),
+                let status = ConditionStatus(rawValue: rows.text(row, 3)), let reason = Reason(rawValue: rows.text(row, 4))
+            else { continue }
+            found.append(
+                ConditionRecord(
+                    Subject(kind, rows.text(row, 1)), type, status, reason, rows.text(row, 5), observedGeneration: rows.int8(row, 6),
+                    lastTransitionAt: rows.int8(row, 7)))
+        }
+        return found
+    }
+
+    package func publish(_ conditions: [ConditionRecord], events: [EventRecord]) async throws(CatalogError) {
+        _ = try await write(
+            "SELECT publish_v1($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
+            [
+                .texts(conditions.map(\.subject.kind.rawValue)), .texts(conditions.map(\.subject.name)),
+                .texts(conditions.map(\.type.rawValue)), .texts(conditions.map(\.status.rawValue)),
+                .texts(conditions.map(\.reason.rawValue)), .texts(conditions.map { String($0.message.prefix(1024)) }),
+                .int8s(conditions.map(\.observedGeneration)), .texts(events.map(\.subject.kind.rawValue)),
+                .texts(events.map(\.subject.name)), .texts(events.map(\.reason.rawValue)), .bools(events.map(\.isWarning)),
+                .texts(events.map { String($0.message.prefix(1024)) }),
+            ])
+    }
+
+    package func events(limit: Int) async throws(CatalogError) -> [EventRecord] {
+        let rows = try await read(
+            """
+            SELECT kind, name, reason, is_warning, message, (extract(epoch FROM last_at) * 1000000)::bigint, count
+            FROM event ORDER BY last_at DESC, kind, name, reason LIMIT $1
+            """, [.int4(Int32(limit))])
+        return (0..<rows.count).compactMap { row in
+            guard let kind = Subject.Kind(rawValue: rows.text(row, 0)), let reason = Reason(rawValue: rows.text(row, 2)) else { return nil }
+            return EventRecord(
+                Subject(kind, rows.text(row, 1)), isWarning: rows.bool(row, 3), reason, rows.text(row, 4), lastAt: rows.int8(row, 5),
+                count: rows.int8(row, 6))
+        }
+    }
+}

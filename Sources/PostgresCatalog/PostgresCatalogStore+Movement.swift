@@ -1,0 +1,146 @@
+package import Catalog
+import Postgres
+
+extension PostgresCatalogStore: MoveLedger {
+    package func claim(
+        _ scope: MoveScope, limit: Int, token: LeaseToken, lease: Duration
+    ) async throws(CatalogError) -> [ClaimedVersion] {
+        let parameters: [PostgresValue] =
+            switch scope {
+            case .leaving(let backend): [.text("leaving"), .int4(backend.raw), .int4(0), .int4(0), .int4s([])]
+            case .short(let bucket, let factor, let staying):
+                [.text("short"), .int4(0), .int4(bucket.raw), .int4(Int32(factor)), .int4s(staying.map(\.raw))]
+            case .surplus(let bucket, let factor, let staying):
+                [.text("surplus"), .int4(0), .int4(bucket.raw), .int4(Int32(factor)), .int4s(staying.map(\.raw))]
+            }
+        let claimed = try await write(
+            "SELECT version_id, attempts FROM claim_v1($1,$2,$3,$4,$5,$6,$7,$8)",
+            parameters + [.int4(Int32(limit)), .uuid(token.raw.uuid), .int8(lease.milliseconds)])
+        guard claimed.count > 0 else { return [] }
+        var attempts: [VersionID: Int] = [:]
+        for row in 0..<claimed.count { attempts[VersionID(ID128(claimed.uuid(row, 0)))] = Int(claimed.int4(row, 1)) }
+        let rows = try await read(
+            """
+            SELECT \(PostgresCatalogStore.versionColumns), \(PostgresCatalogStore.copyColumns), k.name
+            FROM version v JOIN bucket k ON k.id = v.bucket_id
+            LEFT JOIN copy c ON c.version_id = v.id AND c.state IN ('live', 'writing')
+            WHERE v.id = ANY ($1) AND v.committed_at IS NOT NULL ORDER BY v.id, c.backend_id
+            """, [.uuids(attempts.keys.sorted().map(\.raw.uuid))])
+        var names: [VersionID: String] = [:]
+        for row in 0..<rows.count { names[VersionID(ID128(rows.uuid(row, 0)))] = rows.text(row, 19) }
+        return try PostgresCatalogStore.placedVersions(rows).map { placed in
+            ClaimedVersion(placed: placed, bucketName: names[placed.version.id] ?? "", attempts: attempts[placed.version.id] ?? 0)
+        }
+    }
+
+    package func release(
+        _ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?
+    ) async throws(CatalogError) {
+        _ = try await write(
+            """
+            UPDATE work SET token = NULL, lease_until = '-infinity', attempts = CASE WHEN $3::bigint IS NULL THEN 0 ELSE attempts + 1 END,
+                not_before = clock_timestamp() + make_interval(secs => coalesce($3::bigint, 0) / 1000.0), last_error = left($4::text, 500)
+            WHERE version_id = $1 AND token = $2
+            """,
+            [
+                .uuid(version.raw.uuid), .uuid(token.raw.uuid), retryAfter.map { .int8($0.milliseconds) } ?? .null,
+                evidence.map { .text($0) } ?? .null,
+            ])
+    }
+
+    package func intendCopy(
+        _ candidate: CopyCandidate, of version: VersionID, token: LeaseToken, lease: Duration
+    ) async throws(CatalogError) -> CopyIntentOutcome {
+        let rows = try await write(
+            "SELECT intend_copy_v1($1,$2,$3,$4,$5,$6)",
+            [
+                .uuid(candidate.id.raw.uuid), .uuid(version.raw.uuid), .int4(candidate.backend.raw), .text(candidate.physicalKey),
+                .uuid(token.raw.uuid), .int8(lease.milliseconds),
+            ])
+        switch rows.text(0, 0) {
+        case "admitted": return .admitted
+        case "notRetained": return .notRetained
+        case let other:
+            guard let refusal = IntentRefusal(rawValue: other) else { throw .internalError(evidence: "copy intent \(other)") }
+            return .refused(refusal)
+        }
+    }
+
+    package func commitCopy(
+        _ copy: UploadedCopy, of version: VersionID, token: LeaseToken, readGrace: Duration
+    ) async throws(CatalogError) -> CopyCommitOutcome {
+        let rows = try await write(
+            "SELECT commit_copy_v1($1,$2,$3,$4,$5)",
+            [
+                .uuid(copy.id.raw.uuid), copy.providerVersion.map { .text($0) } ?? .null, .uuid(version.raw.uuid),
+                .uuid(token.raw.uuid), .int8(readGrace.milliseconds),
+            ])
+        return rows.text(0, 0) == "live" ? .live : .superseded
+    }
+
+    package func doom(_ request: DoomRequest) async throws(CatalogError) -> DoomOutcome {
+        let rows = try await write(
+            "SELECT outcome, others, required FROM doom_v1($1,$2,$3,$4,$5)",
+            [
+                .uuid(request.copy.raw.uuid), .uuid(request.version.raw.uuid), .int4(Int32(request.factor)),
+                .int4s(request.counted.sorted().map(\.raw)), .int8(request.readGrace.milliseconds),
+            ])
+        switch rows.text(0, 0) {
+        case "doomed": return .doomed
+        case "notLive": return .notLive
+        case "kept": return .kept(others: Int(rows.int4(0, 1)), required: Int(rows.int4(0, 2)))
+        case let other: throw .internalError(evidence: "doom outcome \(other)")
+        }
+    }
+}
+
+extension PostgresCatalogStore: DeletionLedger {
+    package func claimDoomed(
+        backend: BackendID, limit: Int, token: LeaseToken, lease: Duration
+    ) async throws(CatalogError) -> [DoomedCopy] {
+        let rows = try await write(
+            """
+            UPDATE copy c SET claim_token = $3, claim_until = clock_timestamp() + make_interval(secs => $4 / 1000.0)
+            WHERE c.id IN (
+                SELECT id FROM copy WHERE backend_id = $1 AND state = 'doomed' AND delete_not_before <= clock_timestamp()
+                    AND (claim_until IS NULL OR claim_until < clock_timestamp())
+                ORDER BY delete_not_before LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
+            RETURNING c.version_id, c.may_arrive_late, c.seen_absent, c.attempts, \(PostgresCatalogStore.copyColumns)
+            """, [.int4(backend.raw), .int4(Int32(limit)), .uuid(token.raw.uuid), .int8(lease.milliseconds)])
+        var doomed: [DoomedCopy] = []
+        for row in 0..<rows.count {
+            let copy = try PostgresCatalogStore.copy(rows, row, from: 4, of: VersionID(ID128(rows.uuid(row, 0))))
+            doomed.append(
+                DoomedCopy(
+                    copy: copy, mayArriveLate: rows.bool(row, 1), isSecondLook: rows.bool(row, 2), attempts: Int(rows.int4(row, 3))))
+        }
+        return doomed
+    }
+
+    package func settle(_ copy: CopyID, token: LeaseToken, _ result: DeletionResult) async throws(CatalogError) {
+        let (name, after, evidence): (String, Duration, String) =
+            switch result {
+            case .gone: ("gone", .zero, "")
+            case .lookAgain(let after): ("lookAgain", after, "")
+            case .failed(let retryAfter, let evidence): ("failed", retryAfter, evidence)
+            }
+        _ = try await write(
+            "SELECT settle_v1($1,$2,$3,$4,$5)",
+            [.uuid(copy.raw.uuid), .uuid(token.raw.uuid), .text(name), .int8(after.milliseconds), .text(evidence)])
+    }
+
+    package func reapExpiredWrites(limit: Int) async throws(CatalogError) -> Int {
+        Int(try await write("SELECT reap_writes_v1($1)", [.int4(Int32(limit))]).int4(0, 0))
+    }
+
+    package func forgetGone(limit: Int) async throws(CatalogError) -> Int {
+        Int(try await write("SELECT forget_gone_v1($1)", [.int4(Int32(limit))]).int4(0, 0))
+    }
+
+    package func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) async throws(CatalogError) -> Int {
+        let rows = try await write(
+            "SELECT abort_stale_uploads_v1($1,$2,$3)",
+            [.int8(drainGrace.milliseconds), .int8(maxAge.milliseconds), .int4(Int32(limit))])
+        return Int(rows.int4(0, 0))
+    }
+}
