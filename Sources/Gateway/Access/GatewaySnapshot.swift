@@ -1,0 +1,120 @@
+package import Catalog
+package import S3
+package import Spec
+import Synchronization
+
+/// What a credential may do in one bucket.
+package struct Grant: Sendable, Equatable {
+    package var access: Access
+    /// Empty: the whole bucket.
+    package var prefixes: [String]
+    package init(access: Access, prefixes: [String] = []) {
+        self.access = access
+        self.prefixes = prefixes
+    }
+
+    /// Whether everything that begins with `text` lies inside the grant.
+    package func covers(_ text: String) -> Bool {
+        prefixes.isEmpty || prefixes.contains { text.utf8.starts(with: $0.utf8) }
+    }
+}
+
+/// A key pair that clients sign with, and all it was granted.
+package struct GatewayCredential: Sendable, Equatable {
+    package let accessKeyID: String
+    package let secret: Secret
+    /// By bucket name.
+    package var grants: [String: [Grant]]
+    package init(accessKeyID: String, secret: Secret, grants: [String: [Grant]]) {
+        self.accessKeyID = accessKeyID
+        self.secret = secret
+        self.grants = grants
+    }
+}
+
+/// A declared bucket that has its row.
+package struct ServedBucket: Sendable, Equatable {
+    package let id: BucketID
+    package let name: String
+    /// Microseconds since 1970.
+    package let createdAt: Int64
+    package let replication: ReplicationSpec
+    package init(id: BucketID, name: String, createdAt: Int64, replication: ReplicationSpec) {
+        self.id = id
+        self.name = name
+        self.createdAt = createdAt
+        self.replication = replication
+    }
+}
+
+/// A backend with what reads and writes need of it.
+package struct ServedBackend: Sendable {
+    package var standing: BackendStanding
+    package var keyPrefix: String
+    package var store: any ObjectStore
+    package init(standing: BackendStanding, keyPrefix: String, store: any ObjectStore) {
+        self.standing = standing
+        self.keyPrefix = keyPrefix
+        self.store = store
+    }
+}
+
+/// Everything a request decides with, immutable: a request keeps to its end what it started with.
+package struct GatewaySnapshot: Sendable {
+    package let revision: Int64
+    package let fleet: FleetSpec
+    /// By name.
+    package let buckets: [String: ServedBucket]
+    /// By access key id.
+    package let credentials: [String: GatewayCredential]
+    package let backends: [BackendID: ServedBackend]
+
+    package init(
+        revision: Int64, fleet: FleetSpec, buckets: [ServedBucket], credentials: [GatewayCredential], backends: [ServedBackend]
+    ) {
+        self.revision = revision
+        self.fleet = fleet
+        self.buckets = Dictionary(buckets.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        self.credentials = Dictionary(credentials.map { ($0.accessKeyID, $0) }, uniquingKeysWith: { first, _ in first })
+        self.backends = Dictionary(backends.map { ($0.standing.id, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Joins what was declared with the rows it has.
+    ///
+    /// An access key that several buckets grant is one credential. If they name different secrets, the first bucket's (by name)
+    /// holds and the others' grants are dropped: a key must never open a bucket with a secret that the bucket did not name.
+    /// - Parameter secret: resolves a reference; nil leaves the grant out
+    package init(
+        desired: DesiredState, fleet rows: FleetSnapshot, backends: [ServedBackend], secret: (SecretReference) -> Secret?
+    ) {
+        var credentials: [String: GatewayCredential] = [:]
+        for bucket in desired.buckets {
+            for declared in bucket.credentials {
+                guard let value = secret(declared.secretAccessKey) else { continue }
+                let key = declared.accessKeyID
+                var credential = credentials[key] ?? GatewayCredential(accessKeyID: key, secret: value, grants: [:])
+                guard credential.secret == value else { continue }
+                credential.grants[bucket.name, default: []].append(
+                    Grant(access: declared.access, prefixes: declared.prefixes))
+                credentials[key] = credential
+            }
+        }
+        let served = desired.buckets.compactMap { bucket in
+            rows.bucket(bucket.name).map {
+                ServedBucket(
+                    id: $0.id, name: $0.name, createdAt: $0.createdAt, replication: desired.replication(of: bucket.name))
+            }
+        }
+        self.init(
+            revision: rows.revision, fleet: desired.fleet, buckets: served, credentials: Array(credentials.values),
+            backends: backends)
+    }
+}
+
+/// Holds the snapshot that new requests take; nil until the first spec was accepted.
+package final class SnapshotCell: Sendable {
+    private let current: Mutex<GatewaySnapshot?>
+    package init(_ snapshot: GatewaySnapshot? = nil) { current = Mutex(snapshot) }
+    package var value: GatewaySnapshot? { current.withLock { $0 } }
+    package func swap(_ snapshot: GatewaySnapshot) { current.withLock { $0 = snapshot } }
+}

@@ -1,0 +1,47 @@
+package import HTTP
+package import Telemetry
+
+/// Whether this instance can serve, and if not, why: each reason is a sentence for an operator.
+package struct Readiness: Sendable, Equatable {
+    package var reasons: [String]
+    package init(reasons: [String] = []) { self.reasons = reasons }
+    package var isReady: Bool { reasons.isEmpty }
+}
+
+/// The second listener: `/healthz` (the process runs), `/readyz` (the database answers, a spec is accepted), `/metrics`.
+package struct AdminHandler: RequestHandler {
+    private let metrics: Metrics
+    private let readiness: @Sendable () async -> Readiness
+
+    /// - Parameter readiness: asked for each `/readyz`; bounded in time by whoever hands it in
+    package init(metrics: Metrics, readiness: @escaping @Sendable () async -> Readiness) {
+        self.metrics = metrics
+        self.readiness = readiness
+    }
+
+    package func respond(to request: Request) async -> Response {
+        let isHead = request.head.method == .head
+        guard request.head.method == .get || isHead else {
+            return AdminHandler.text(Status(405), "method not allowed\n", isHead: false, [("Allow", "GET, HEAD")])
+        }
+        switch request.head.rawPath {
+        case "/healthz": return AdminHandler.text(.ok, "ok\n", isHead: isHead)
+        case "/readyz":
+            let readiness = await readiness()
+            guard !readiness.isReady else { return AdminHandler.text(.ok, "ready\n", isHead: isHead) }
+            let body = readiness.reasons.map { "not ready: \($0)\n" }.joined()
+            return AdminHandler.text(.serviceUnavailable, body, isHead: isHead)
+        case "/metrics":
+            return AdminHandler.text(.ok, metrics.render(), isHead: isHead, type: "text/plain; version=0.0.4; charset=utf-8")
+        default: return AdminHandler.text(.notFound, "not found: try /healthz, /readyz or /metrics\n", isHead: isHead)
+        }
+    }
+
+    private static func text(
+        _ status: Status, _ body: String, isHead: Bool, _ extra: [(String, String)] = [], type: String = "text/plain; charset=utf-8"
+    ) -> Response {
+        let head = ResponseHead(status, fields: Fields([("Content-Type", type)] + extra))
+        let bytes = Bytes(body)
+        return Response(head, body: isHead ? .none(declaredLength: Int64(bytes.count)) : .bytes(bytes))
+    }
+}

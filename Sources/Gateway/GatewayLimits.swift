@@ -1,0 +1,21 @@
+/// Every bound of the gateway, by name and unit. AWS's own figures where S3 has one.
+package enum GatewayLimits {
+    /// UTF-8 bytes of a key (AWS, "Object key naming guidelines").
+    package static let keyBytesMax = 1024
+    /// A single PUT or part: 5 GiB.
+    package static let objectBytesMax: Int64 = 5 * 1024 * 1024 * 1024
+    /// Each part but the last: 5 MiB.
+    package static let partBytesMin: Int64 = 5 * 1024 * 1024
+    package static let partNumberMax = 10_000
+    /// Names and values of user metadata together.
+    package static let userMetadataBytesMax = 2048
+    /// XML bodies: DeleteObjects with 1,000 long keys, CompleteMultipartUpload with 10,000 parts.
+    package static let documentBytesMax = 2 * 1024 * 1024
+    package static let listingKeysMax = 1000
+    /// How often a read looks up the placement again when the copies it knew are gone.
+    package static let readAttemptsMax = 3
+    /// Complete and Copy answer 200 early after this, and then send white space, so that clients do not time out.
+    package static let earlyAnswerAfter: Duration = .seconds(5)
+    /// What `Retry-After` says with a 503.
+    package static let retryAfterSeconds = 5
+}

@@ -1,0 +1,95 @@
+package import HTTP
+import S3
+package import Telemetry
+
+/// The S3 endpoint: authenticates a request, routes it, performs it, and answers every failure in S3's words.
+package final class GatewayServer: RequestHandler {
+    private let snapshots: SnapshotCell
+    private let environment: GatewayEnvironment
+    private let metrics: GatewayMetrics
+    private let logger: Logger
+    private let authenticator: Authenticator
+    private let router: Router
+    private let operations: GatewayOperations
+
+    package init(
+        snapshots: SnapshotCell, services: GatewayServices, settings: GatewaySettings, environment: GatewayEnvironment,
+        metrics: GatewayMetrics, logger: Logger
+    ) {
+        self.snapshots = snapshots
+        self.environment = environment
+        self.metrics = metrics
+        self.logger = logger
+        authenticator = Authenticator(region: settings.region)
+        router = Router(domain: settings.domain)
+        operations = GatewayOperations(services: services, settings: settings, environment: environment)
+    }
+
+    package func respond(to request: Request) async -> Response {
+        let exchange = Exchange(
+            request, id: environment.makeRequestID(), environment: environment, metrics: metrics, logger: logger)
+        var request = request
+        request.body = CountedBody(request.body, exchange)
+        let snapshot = snapshots.value
+        var bucket: String?
+        var response: Response
+        do throws(OperationFailure) {
+            let (operation, authenticated) = try admit(request, snapshot, exchange)
+            bucket = operation.bucketName
+            response = try await operations.perform(operation, authenticated)
+        } catch {
+            exchange.failed(error.answer)
+            response = GatewayServer.response(to: request.head, error.answer, requestID: exchange.id)
+        }
+        response.head.fields.set("x-amz-request-id", exchange.id)
+        response.head.fields.set("Server", "Sluice")
+        return finishing(response, exchange, knownBucket: bucket.map { snapshot?.buckets[$0] != nil } ?? true)
+    }
+
+    /// Authentication comes before anything else is said about a request, its route included.
+    private func admit(
+        _ request: Request, _ snapshot: GatewaySnapshot?, _ exchange: Exchange
+    ) throws(OperationFailure) -> (Operation, AuthenticatedRequest) {
+        guard let snapshot else { throw .notReady }
+        let now = environment.now()
+        let authenticated = try refusing { () throws(S3Error) in
+            try authenticator.authenticate(request, snapshot: snapshot, id: exchange.id, now: now)
+        }
+        exchange.authenticated(as: authenticated.credential.accessKeyID)
+        let operation = try refusing { () throws(S3Error) in
+            try router.route(request.head, authenticated.query, authenticated.fields)
+        }
+        exchange.routed(to: operation)
+        return (operation, authenticated)
+    }
+
+    /// The exchange ends with the last byte of its response.
+    private func finishing(_ response: Response, _ exchange: Exchange, knownBucket: Bool) -> Response {
+        let status = response.head.status.code
+        switch response.body {
+        case .empty, .none:
+            exchange.finish(status: status, sent: 0, knownBucket: knownBucket)
+            return response
+        case .bytes(let bytes):
+            exchange.finish(status: status, sent: Int64(bytes.count), knownBucket: knownBucket)
+            return response
+        case .stream(let length, let reader):
+            let metered = MeteredReader(reader) { end, sent in
+                exchange.finish(
+                    status: status, sent: sent, end: end == .abandoned && sent == length ? .complete : end,
+                    knownBucket: knownBucket)
+            }
+            return Response(response.head, body: .stream(length: length, metered))
+        }
+    }
+
+    static func response(to head: RequestHead, _ answer: FailureAnswer, requestID: String) -> Response {
+        var fields = Fields()
+        if let seconds = answer.retryAfterSeconds { fields.append("Retry-After", "\(seconds)") }
+        let status = Status(answer.error.code.status)
+        // A HEAD's error has no body, so its status must say it all.
+        guard head.method != .head else { return .empty(status, fields) }
+        let document = answer.error.document(resource: String(head.rawPath), requestID: requestID)
+        return .document(document, fields, status: status)
+    }
+}

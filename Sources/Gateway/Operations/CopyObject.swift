@@ -1,0 +1,154 @@
+import Catalog
+import HTTP
+import S3
+
+/// Where a copy comes from: x-amz-copy-source, decoded once.
+struct CopySource: Sendable, Equatable {
+    var bucket: String
+    var key: String
+
+    /// `[/]BUCKET/KEY[?versionId=null]`, percent-encoded.
+    init(_ header: String) throws(OperationFailure) {
+        let invalid = OperationFailure.refused(
+            .invalidArgument, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            ["ArgumentName": "x-amz-copy-source"])
+        let halves = header.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        if halves.count == 2, halves[1] != "versionId=null" {
+            throw .refused(.invalidArgument, "Invalid version id specified", ["ArgumentName": "x-amz-copy-source"])
+        }
+        guard let path = PercentCoding.decode(halves[0]) else { throw invalid }
+        let parts = (path.hasPrefix("/") ? path.dropFirst() : path[...])
+            .split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { throw invalid }
+        bucket = String(parts[0])
+        let rest = String(parts[1])
+        key = try refusing { () throws(S3Error) in try Router.checked(rest) }
+    }
+}
+
+extension GatewayOperations {
+    /// A server-side copy reads through Transfer and writes as any PUT, so that the copy has its own bytes, names and checks.
+    func copyObject(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+        let fields = request.fields
+        try WriteHeaders.refuseUnsupported(fields)
+        let (source, placed) = try await source(request)
+        let replaces = try GatewayOperations.replacesMetadata(fields)
+        if source.object == target.object, source.key.utf8.elementsEqual(target.key.utf8), !replaces {
+            throw .refused(
+                .invalidRequest,
+                "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
+                    + "metadata, storage class, website redirect location or encryption attributes.")
+        }
+        guard placed.version.size <= GatewayLimits.objectBytesMax else {
+            throw .refused(
+                .invalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120")
+        }
+        let order = WriteOrder(
+            bucket: target.bucket, key: target.key,
+            headers: replaces ? try WriteHeaders.headers(fields) : placed.version.headers,
+            precondition: WriteHeaders.precondition(fields))
+        let algorithms = try GatewayOperations.copyChecksums(fields, placed.version)
+        return try await patient(request, resource: "/\(target.bucket.name)/\(target.key)") {
+            () async throws(OperationFailure) in
+            let body = try await self.body(of: placed, range: nil, algorithms, request)
+            let written = try await transferCall { () async throws(TransferFailure) in
+                try await services.transfer.write(order, body: body, in: request.snapshot)
+            }
+            return GatewayOperations.copyDocument("CopyObjectResult", written)
+        }
+    }
+
+    func uploadPartCopy(
+        _ target: ObjectTarget, _ request: AuthenticatedRequest, _ upload: String, _ number: Int
+    ) async throws(OperationFailure) -> Response {
+        let open = try await openUpload(target, upload)
+        let (_, placed) = try await source(request)
+        let range = try GatewayOperations.copyRange(request.fields, placed.version.size)
+        guard range?.length ?? placed.version.size <= GatewayLimits.objectBytesMax else {
+            throw .refused(.entityTooLarge, "A part must not be larger than 5 GiB.")
+        }
+        return try await patient(request, resource: "/\(target.bucket.name)/\(target.key)") {
+            () async throws(OperationFailure) in
+            let body = try await self.body(of: placed, range: range, UploadChecksum.algorithms(open), request)
+            let part = try await transferCall { () async throws(TransferFailure) in
+                try await services.transfer.writePart(open, number: number, body: body, in: request.snapshot)
+            }
+            let digests = ContentDigests(etag: part.etag, checksums: part.checksums)
+            let modified = part.modifiedAt == 0 ? environment.now().seconds * 1_000_000 : part.modifiedAt
+            return GatewayOperations.copyDocument(
+                "CopyPartResult", Written(digests: digests, size: part.size, committedAt: modified))
+        }
+    }
+
+    /// The source, if the credential may read it and the request's conditions on it hold.
+    private func source(_ request: AuthenticatedRequest) async throws(OperationFailure) -> (ObjectTarget, PlacedVersion) {
+        let source = try CopySource(request.fields["x-amz-copy-source"] ?? "")
+        let bucket = try request.bucket(source.bucket, .read, covering: source.key)
+        let target = ObjectTarget(bucket: bucket, key: source.key)
+        let placed = try await current(target)
+        var conditions = Fields()
+        let prefix = "x-amz-copy-source-if-"
+        for field in request.fields.all where field.name.lowercased().hasPrefix(prefix) {
+            conditions.append("if-" + field.name.lowercased().dropFirst(prefix.count), field.value)
+        }
+        let modified = WallTime(seconds: WallTime(microseconds: placed.version.committedAt).seconds)
+        guard ReadConditions(conditions).verdict(etag: placed.version.digests.etag, modified: modified) == .passes else {
+            throw .s3(OperationFailure.preconditionFailed)
+        }
+        return (target, placed)
+    }
+
+    private func body(
+        of placed: PlacedVersion, range: ByteRange?, _ algorithms: [ChecksumAlgorithm], _ request: AuthenticatedRequest
+    ) async throws(OperationFailure) -> IncomingBody {
+        let length = range?.length ?? placed.version.size
+        var reader: any BodyReader = BytesReader(.empty)
+        if length > 0 {
+            reader = try await transferCall { () async throws(TransferFailure) in
+                try await services.transfer.read(placed, range: range, in: request.snapshot)
+            }
+        }
+        return IncomingBody(
+            reader: VerifyingReader(reader, BodyExpectation(length: length, additional: algorithms)), length: length)
+    }
+
+    private static func replacesMetadata(_ fields: Fields) throws(OperationFailure) -> Bool {
+        switch fields["x-amz-metadata-directive"] {
+        case nil, "COPY": return false
+        case "REPLACE": return true
+        case .some(let other):
+            throw .refused(
+                .invalidArgument, "Unknown metadata directive.",
+                ["ArgumentName": "x-amz-metadata-directive", "ArgumentValue": other])
+        }
+    }
+
+    private static func copyChecksums(_ fields: Fields, _ version: Version) throws(OperationFailure) -> [ChecksumAlgorithm] {
+        if fields["x-amz-checksum-algorithm"] != nil { return try UploadChecksum.declared(fields).0.map { [$0] } ?? [] }
+        return version.digests.checksums.keys.compactMap(ChecksumAlgorithm.init(rawValue:)).sorted { $0.rawValue < $1.rawValue }
+    }
+
+    /// x-amz-copy-source-range: `bytes=FIRST-LAST`, both within the source, unlike a Range header.
+    private static func copyRange(_ fields: Fields, _ size: Int64) throws(OperationFailure) -> ByteRange? {
+        guard let header = fields["x-amz-copy-source-range"] else { return nil }
+        let invalid = OperationFailure.refused(
+            .invalidArgument, "The x-amz-copy-source-range value must be of the form bytes=first-last within the source object",
+            ["ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header])
+        let bounds = header.hasPrefix("bytes=") ? header.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false) : []
+        guard bounds.count == 2, let first = Int64(bounds[0]), let last = Int64(bounds[1]), 0 <= first, first <= last, last < size
+        else { throw invalid }
+        return ByteRange(first, last + 1)
+    }
+
+    private static func copyDocument(_ name: String, _ written: Written) -> String {
+        var writer = XMLWriter()
+        writer.element(name, namespaced: true) { writer in
+            writer.text("LastModified", WallTime(seconds: WallTime(microseconds: written.committedAt).seconds).rfc3339)
+            writer.text("ETag", ETag.quoted(written.digests.etag))
+            for (algorithm, value) in written.digests.checksums.sorted(by: { $0.key < $1.key }) {
+                if let known = ChecksumAlgorithm(rawValue: algorithm) { writer.text(known.elementName, value) }
+            }
+        }
+        return writer.document
+    }
+}
