@@ -12,15 +12,24 @@ package final class PostgresConnection: @unchecked Sendable {
     private final class Pending {
         let waiter = Waiter()
         var outcome: Result<PostgresRows, PostgresError>?
-        let prepares: String?
-        init(prepares: String?) { self.prepares = prepares }
+        let sql: String
+        let name: String
+        /// Whether the first result to come is that of the prepare which goes before the statement.
+        var awaitsPrepare: Bool
+        init(sql: String, name: String, awaitsPrepare: Bool) {
+            self.sql = sql
+            self.name = name
+            self.awaitsPrepare = awaitsPrepare
+        }
     }
 
     private let loop: EventLoop
     private let connection: OpaquePointer
     private let descriptor: Descriptor
     private var pending: [Pending] = []
+    /// Names by statement. A name is never used again: a statement that fails stays prepared nevertheless.
     private var prepared: [String: String] = [:]
+    private var namesGiven = 0
     private var failure: String?
 
     private init(loop: EventLoop, connection: OpaquePointer, descriptor: Descriptor) {
@@ -47,8 +56,12 @@ package final class PostgresConnection: @unchecked Sendable {
     ) async throws(PostgresError) -> PostgresConnection {
         loop.checkIsolated()
         let keys = ["dbname", "fallback_application_name", "options"]
-        // READ COMMITTED whatever the server's default; times as microseconds need no zone.
-        let values = [uri, "sluice", "-c default_transaction_isolation=read\\ committed -c timezone=UTC"]
+        // READ COMMITTED whatever the server's default; times as microseconds need no zone. A statement whose client has
+        // gone is ended by the server within a second, so that it does not keep its locks.
+        let options = [
+            "-c default_transaction_isolation=read\\ committed", "-c timezone=UTC", "-c client_connection_check_interval=1000",
+        ]
+        let values = [uri, "sluice", options.joined(separator: " ")]
         let connection = withCStrings(keys) { keys in
             withCStrings(values) { values in PQconnectStartParams(keys, values, 1) }
         }
@@ -106,35 +119,54 @@ package final class PostgresConnection: @unchecked Sendable {
         _ sql: String, _ parameters: [PostgresValue], within limit: Duration
     ) async throws(PostgresError) -> PostgresRows {
         loop.checkIsolated()
+        let one = try await exchange(sql, parameters, within: limit)
+        guard case .failure(let error)? = one.outcome, error.sqlState == .invalidStatementName else {
+            return try PostgresConnection.reply(one)
+        }
+        // It went out behind a prepare of the same text that failed, and so was not run. Now it brings its own.
+        forget(one)
+        return try PostgresConnection.reply(try await exchange(sql, parameters, within: limit, preparingAnew: true))
+    }
+
+    private func exchange(
+        _ sql: String, _ parameters: [PostgresValue], within limit: Duration, preparingAnew: Bool = false
+    ) async throws(PostgresError) -> Pending {
         if let failure { throw .unavailable(evidence: failure) }
-        let one = try send(sql, parameters)
+        let one = try send(sql, parameters, preparingAnew)
         let waiter = one.waiter
         let timer = loop.timer(limit) { waiter.resume(.timedOut) }
         let outcome = await waiter.wait()
         timer.cancel()
         if outcome == .timedOut { fail("no reply within \(limit)") }
-        guard let reply = one.outcome else { throw .lostReply(evidence: "no reply in time") }
-        return try reply.get()
+        return one
     }
 
-    private func send(_ sql: String, _ parameters: [PostgresValue]) throws(PostgresError) -> Pending {
-        var prepares: String?
-        let name: String
-        if let known = prepared[sql] {
-            name = known
-        } else {
-            name = "s\(prepared.count)"
+    private static func reply(_ one: Pending) throws(PostgresError) -> PostgresRows {
+        guard let outcome = one.outcome else { throw .lostReply(evidence: "no reply in time") }
+        return try outcome.get()
+    }
+
+    private func forget(_ one: Pending) {
+        if prepared[one.sql] == one.name { prepared[one.sql] = nil }
+    }
+
+    private func send(
+        _ sql: String, _ parameters: [PostgresValue], _ preparingAnew: Bool
+    ) throws(PostgresError) -> Pending {
+        let known = preparingAnew ? nil : prepared[sql]
+        let name = known ?? "s\(namesGiven)"
+        if known == nil {
+            namesGiven += 1
             let types = parameters.map(\.typeID)
             guard PQsendPrepare(connection, name, sql, CInt(types.count), types) == 1 else { throw broken() }
             prepared[sql] = name
-            prepares = sql
         }
         let values = parameters.map(\.encoded)
         let sent = PostgresConnection.withValues(values) { pointers, lengths, formats in
             PQsendQueryPrepared(connection, name, CInt(values.count), pointers, lengths, formats, 1)
         }
         guard sent == 1, PQpipelineSync(connection) == 1 else { throw broken() }
-        let one = Pending(prepares: prepares)
+        let one = Pending(sql: sql, name: name, awaitsPrepare: known == nil)
         pending.append(one)
         flush()
         return one
@@ -195,14 +227,15 @@ package final class PostgresConnection: @unchecked Sendable {
             first.waiter.resume(.ready)
         case PGRES_TUPLES_OK:
             first.outcome = .success(PostgresRows(result))
+        case PGRES_COMMAND_OK where first.awaitsPrepare:
+            first.awaitsPrepare = false
+            PQclear(result)
         case PGRES_COMMAND_OK:
-            // Of a prepare, and of a statement without rows: the last one counts.
-            if case .failure? = first.outcome { return PQclear(result) }
             first.outcome = .success(PostgresRows(result))
         case PGRES_PIPELINE_ABORTED:
             PQclear(result)
         default:
-            if let sql = first.prepares { prepared[sql] = nil }
+            if first.awaitsPrepare { forget(first) }
             first.outcome = .failure(PostgresConnection.serverError(result))
             PQclear(result)
         }
@@ -211,8 +244,10 @@ package final class PostgresConnection: @unchecked Sendable {
     private static func serverError(_ result: OpaquePointer) -> PostgresError {
         func field(_ code: CInt) -> String? { PQresultErrorField(result, code).map { String(cString: $0) } }
         // The codes are characters: PG_DIAG_SQLSTATE 'C', MESSAGE_PRIMARY 'M', CONSTRAINT_NAME 'n'.
-        guard let state = field(67) else {
-            return .lostReply(evidence: String(cString: PQresultErrorMessage(result)))
+        // Severity 'V': after FATAL or PANIC the session is over, and nobody says whether COMMIT came before it.
+        guard let state = field(67), field(86) == "ERROR" else {
+            let text = String(cString: PQresultErrorMessage(result))
+            return .lostReply(evidence: text.split(separator: "\n").joined(separator: " "))
         }
         return .server(SQLState(state), message: field(77) ?? "", constraint: field(110))
     }

@@ -22,6 +22,7 @@ package struct SQLState: Hashable, Sendable, CustomStringConvertible {
     package static let queryCancelled = SQLState("57014")
     package static let lockNotAvailable = SQLState("55P03")
     package static let adminShutdown = SQLState("57P01")
+    package static let invalidStatementName = SQLState("26000")
     package static let uniqueViolation = SQLState("23505")
     package var description: String { code }
     /// Class 08 (connection), 53 (resources), 57P (operator intervention): nothing is wrong with the statement.
