@@ -1,0 +1,46 @@
+package import Catalog
+import HTTP
+package import S3
+
+/// The object that says whose a backend is: written once, never overwritten.
+package enum IdentityMarker {
+    package enum Finding: Sendable, Equatable {
+        case match
+        case absent
+        /// Somebody else's, or another backend of ours: nothing on it may be concluded or changed.
+        case mismatch(found: String)
+    }
+
+    package static func key(_ keyPrefix: String) -> String { keyPrefix + ".sluice/identity" }
+
+    private static func text(_ uid: ID128) -> String { "sluice-backend \(uid)\n" }
+
+    package static func read(_ store: any ObjectReading, keyPrefix: String, uid: ID128) async throws(StoreError) -> Finding {
+        let reading: StoreReading
+        do throws(StoreError) {
+            reading = try await store.get(key(keyPrefix), range: nil)
+        } catch {
+            if error.code == .noSuchKey { return .absent }
+            throw error
+        }
+        do throws(BodyError) {
+            let found = try await reading.body.collect(limit: 4096).text
+            return found == text(uid) ? .match : .mismatch(found: String(found.prefix(80)))
+        } catch {
+            throw StoreError(.reset, mayArriveLate: false, evidence: "identity marker: \(error)")
+        }
+    }
+
+    /// A marker that is there already is looked at, not overwritten.
+    package static func write(_ store: any ObjectStore, keyPrefix: String, uid: ID128) async throws(StoreError) -> Finding {
+        let bytes = Bytes(text(uid))
+        do throws(StoreError) {
+            _ = try await store.put(
+                key(keyPrefix), length: Int64(bytes.count), body: BytesReader(bytes), metadata: StoredMetadata(contentType: "text/plain"),
+                ifAbsent: true)
+        } catch {
+            guard error.code == .alreadyExists else { throw error }
+        }
+        return try await read(store, keyPrefix: keyPrefix, uid: uid)
+    }
+}

@@ -1,0 +1,292 @@
+package import Catalog
+import HTTP
+package import S3
+
+package enum CreateUploadResult: Sendable, Equatable {
+    case created(UploadID)
+    case refused(WriteRefusal)
+}
+
+package enum PartResult: Sendable, Equatable {
+    case stored(etag: String, checksums: [String: String])
+    case noSuchUpload
+    case refused(WriteRefusal)
+}
+
+package enum CompleteResult: Sendable, Equatable {
+    case completed(etag: String, checksums: [String: String], checksumType: String?)
+    case noSuchUpload
+    case invalidPart(number: Int)
+    case tooSmall(part: Int)
+    /// A promised checksum differs from what the parts make.
+    case mismatch(S3Error)
+    case preconditionFailed
+    case noSuchKey
+    case refused(WriteRefusal)
+    case unknown(evidence: String)
+}
+
+/// Multipart uploads, natively on the backends (DESIGN §6, Multipart): the physical names and backends are chosen at Create, a part
+/// goes to each of them, and Complete moves no byte.
+package struct UploadDriver: Sendable {
+    /// AWS: all parts but the last have at least this many bytes.
+    package static let partBytesMin: Int64 = 5 * 1024 * 1024
+
+    private let uploads: any UploadLedger
+    private let writes: any WriteLedger
+    private let context: TransferContext
+
+    package init(uploads: any UploadLedger, writes: any WriteLedger, context: TransferContext) {
+        self.uploads = uploads
+        self.writes = writes
+        self.context = context
+    }
+
+    // MARK: Create
+
+    package func create(
+        _ request: WriteRequest, checksumAlgorithm: String?, checksumType: String?
+    ) async -> CreateUploadResult {
+        let version = context.identifiers.makeVersionID()
+        let id = context.identifiers.makeUploadID()
+        let candidates = request.targets.prefix(request.requirement.ack).map {
+            context.candidate($0, bucketName: request.bucketName, key: request.object.key, version: version)
+        }
+        let intent = UploadIntent(
+            id: id,
+            write: WriteIntent(
+                object: request.object, version: version, size: 0, headers: request.headers, candidates: candidates,
+                token: context.identifiers.makeLeaseToken(), lease: context.limits.writeLease),
+            checksumAlgorithm: checksumAlgorithm, checksumType: checksumType)
+        do throws(CatalogError) {
+            let outcome = try await uploads.create(intent)
+            context.crashPlan.reached(.afterUploadCreate)
+            guard outcome.admitted.count >= request.requirement.minAck else {
+                _ = try await uploads.abort(id, object: request.object, force: true)
+                return .refused(
+                    .insufficientBackends(
+                        admitted: outcome.admitted.count, required: request.requirement.minAck, refusals: Array(outcome.refused.values)))
+            }
+            let metadata = CopyMetadata.make(
+                bucket: request.bucketName, key: request.object.key, version: version, size: nil, headers: request.headers)
+            let (opened, errors) = await open(candidates.filter { outcome.admitted.contains($0.id) }, metadata)
+            guard opened.count >= request.requirement.minAck else {
+                _ = try await uploads.abort(id, object: request.object, force: true)
+                return .refused(.backendsFailed(succeeded: opened.count, required: request.requirement.minAck, errors: errors))
+            }
+            guard try await uploads.open(id, backendUploadIDs: opened) else { return .refused(.fenceLost) }
+            return .created(id)
+        } catch {
+            return .refused(.catalog(error))
+        }
+    }
+
+    private func open(_ candidates: [CopyCandidate], _ metadata: StoredMetadata) async -> ([CopyID: String], [StoreError]) {
+        let context = context
+        return await withTaskGroup(of: (CopyID, Result<String, StoreError>).self) { group in
+            for candidate in candidates {
+                group.addTask {
+                    guard let store = context.stores[candidate.backend] else {
+                        return (candidate.id, .failure(StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured")))
+                    }
+                    do throws(StoreError) {
+                        return (candidate.id, .success(try await store.createUpload(candidate.physicalKey, metadata: metadata)))
+                    } catch {
+                        return (candidate.id, .failure(error))
+                    }
+                }
+            }
+            var opened: [CopyID: String] = [:]
+            var errors: [StoreError] = []
+            for await (id, result) in group {
+                switch result {
+                case .success(let upload): opened[id] = upload
+                case .failure(let error): errors.append(error)
+                }
+            }
+            return (opened, errors)
+        }
+    }
+
+    // MARK: Parts
+
+    /// An attempt counts when the required number of backends took it; those that did not leave the upload.
+    package func putPart(
+        _ upload: Upload, number: Int, size: Int64, requirement: WriteRequirement, body: any DigestingBody
+    ) async -> PartResult {
+        enum Outcome: Sendable {
+            case stored(CopyID, StoredPart)
+            case failed(StoreError)
+        }
+        let targets = upload.copies.map { CopyCandidate(id: $0.copy, backend: $0.backend, physicalKey: $0.physicalKey) }
+        let ids = Dictionary(upload.copies.map { ($0.copy, $0.backendUploadID ?? "") }) { first, _ in first }
+        guard !targets.isEmpty else { return .noSuchUpload }
+        let outcomes: [Outcome] = await FanOutWriter.write(targets, body, context) { (target, store, reader) async throws(StoreError) in
+            let part = try await store.putPart(
+                target.physicalKey, uploadID: ids[target.id] ?? "", number: number, length: size, body: reader)
+            if let etag = body.contentDigests?.etag, ETag.isMD5(part.etag), part.etag.lowercased() != etag {
+                throw StoreError(.corrupt, mayArriveLate: true, evidence: "part \(number): ETag \(part.etag) instead of \(etag)")
+            }
+            return .stored(target.id, part)
+        } failed: { _, error in
+            .failed(error)
+        }
+        var etags: [CopyID: String] = [:]
+        var errors: [StoreError] = []
+        for outcome in outcomes {
+            switch outcome {
+            case .stored(let id, let part): etags[id] = part.etag
+            case .failed(let error): errors.append(error)
+            }
+        }
+        if let error = errors.compactMap(\.bodyError).first { return .refused(.bodyFailed(error)) }
+        guard let digests = body.contentDigests, etags.count >= min(requirement.minAck, targets.count), !etags.isEmpty else {
+            let isGone = etags.isEmpty && errors.allSatisfy { $0.code == .noSuchUpload }
+            return isGone ? .noSuchUpload : .refused(.backendsFailed(succeeded: etags.count, required: requirement.minAck, errors: errors))
+        }
+        context.crashPlan.reached(.afterPart)
+        let part = UploadPart(
+            number: number, attempt: context.identifiers.makeLeaseToken(), size: size, etag: digests.etag, checksums: digests.checksums,
+            backendETags: etags)
+        do throws(CatalogError) {
+            return try await uploads.record(part, of: upload.id)
+                ? .stored(etag: digests.etag, checksums: digests.checksums) : .noSuchUpload
+        } catch {
+            return .refused(.catalog(error))
+        }
+    }
+
+    // MARK: Complete
+
+    /// - Parameter digests: of the whole, from the chosen parts
+    package func complete(
+        _ id: UploadID, object: ObjectName, chosen: [ChosenPart], requirement: WriteRequirement, precondition: WritePrecondition,
+        readGrace: Duration, digests: @Sendable ([UploadPart], Upload) throws(S3Error) -> ContentDigests
+    ) async throws(S3Error) -> CompleteResult {
+        let upload: Upload
+        let parts: [UploadPart]
+        do throws(CatalogError) {
+            // A mistake in the list is found before the upload stops taking parts; ETags are compared again under the lock.
+            let known = try await uploads.parts(id, after: 0, limit: 10_000)
+            let byNumber = Dictionary(known.map { ($0.number, $0) }) { first, _ in first }
+            let listed = chosen.compactMap { one in byNumber[one.number].flatMap { $0.etag == one.etag ? $0 : nil } }
+            if listed.count == chosen.count, let open = try await uploads.find(id, object: object), open.state == .open {
+                if let small = listed.dropLast().first(where: { $0.size < UploadDriver.partBytesMin }) {
+                    return .tooSmall(part: small.number)
+                }
+                if case .failure(let error) = Result(catching: { () throws(S3Error) in try digests(listed, open) }) {
+                    return .mismatch(error)
+                }
+            }
+            switch try await uploads.beginComplete(id, object: object, chosen: chosen) {
+            case .proceed(let found, let list): (upload, parts) = (found, list)
+            case .alreadyCompleted(let version):
+                return .completed(
+                    etag: version.digests.etag, checksums: version.digests.checksums, checksumType: version.digests.checksumType)
+            case .noSuchUpload: return .noSuchUpload
+            case .invalidPart(let number): return .invalidPart(number: number)
+            }
+        } catch {
+            return .refused(.catalog(error))
+        }
+        context.crashPlan.reached(.afterBeginComplete)
+        let whole = try digests(parts, upload)
+        return await drive(upload, parts, whole, requirement, precondition, readGrace)
+    }
+
+    private func drive(
+        _ upload: Upload, _ parts: [UploadPart], _ digests: ContentDigests, _ requirement: WriteRequirement,
+        _ precondition: WritePrecondition, _ readGrace: Duration
+    ) async -> CompleteResult {
+        let candidates = upload.copies.map { CopyCandidate(id: $0.copy, backend: $0.backend, physicalKey: $0.physicalKey) }
+        // The intent was made at Create: the machine begins with it admitted.
+        var machine = WriteProtocol(
+            candidates: candidates, requirement: WriteRequirement(ack: candidates.count, minAck: min(requirement.minAck, candidates.count)),
+            resolveAttemptsMax: context.limits.resolveAttemptsMax)
+        _ = machine.start()
+        var effects = machine.handle(.intended(IntentOutcome(admitted: candidates.map(\.id), refused: [:])))
+        while let effect = effects.first {
+            effects.removeFirst()
+            switch effect {
+            case .intend: break
+            case .finish(let result): return UploadDriver.result(result, digests)
+            case .upload:
+                for event in await completeOnBackends(upload, parts) { effects += machine.handle(event) }
+            case .commit(let uploaded, let failed):
+                context.crashPlan.reached(.afterBackendComplete)
+                let commit = WriteCommit(
+                    object: upload.object, version: upload.version, token: upload.token, uploaded: uploaded, failed: failed,
+                    digests: digests, partSizes: parts.map(\.size), precondition: precondition, readGrace: readGrace,
+                    upload: upload.id, size: parts.reduce(0) { $0 + $1.size })
+                effects += machine.handle(await WriteSteps.commit(commit, writes, context))
+            case .resolve: effects += machine.handle(await WriteSteps.resolve(upload.version, readGrace, writes, context))
+            case .giveUp:
+                // The upload stays `completing`, so that the client may try again with the same parts.
+                effects += machine.handle(.gaveUp)
+            }
+        }
+        return .unknown(evidence: "the completion ended without a result")
+    }
+
+    private func completeOnBackends(_ upload: Upload, _ parts: [UploadPart]) async -> [WriteProtocol.Event] {
+        let context = context
+        return await withTaskGroup(of: WriteProtocol.Event.self) { group in
+            for copy in upload.copies {
+                group.addTask {
+                    do throws(StoreError) {
+                        let stored = try await UploadDriver.complete(copy, parts, context)
+                        return .uploaded(UploadedCopy(id: copy.copy, providerVersion: stored.providerVersion))
+                    } catch {
+                        return .uploadFailed(copy.copy, error)
+                    }
+                }
+            }
+            var events: [WriteProtocol.Event] = []
+            for await event in group { events.append(event) }
+            return events
+        }
+    }
+
+    private static func complete(
+        _ copy: UploadCopy, _ parts: [UploadPart], _ context: TransferContext
+    ) async throws(StoreError) -> StoredObject {
+        guard let store = context.stores[copy.backend] else {
+            throw StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured")
+        }
+        let size = parts.reduce(0) { $0 + $1.size }
+        do throws(StoreError) {
+            var stored: [StoredPart] = []
+            for part in parts {
+                guard let etag = part.backendETags[copy.copy] else {
+                    throw StoreError(.rejected, mayArriveLate: false, evidence: "part \(part.number) is not on this backend")
+                }
+                stored.append(StoredPart(number: part.number, etag: etag, size: part.size))
+            }
+            return try await store.completeUpload(copy.physicalKey, uploadID: copy.backendUploadID ?? "", parts: stored)
+        } catch {
+            guard error.code == .noSuchUpload else { throw error }
+            // An earlier Complete may have succeeded: what stands under the name decides, never a guess.
+            let found = try await store.head(copy.physicalKey)
+            guard found.size == size else {
+                throw StoreError(.corrupt, mayArriveLate: true, evidence: "\(copy.physicalKey) has \(found.size) bytes instead of \(size)")
+            }
+            return found
+        }
+    }
+
+    private static func result(_ result: WriteResult, _ digests: ContentDigests) -> CompleteResult {
+        switch result {
+        case .committed:
+            .completed(etag: digests.etag, checksums: digests.checksums, checksumType: digests.checksumType)
+        case .preconditionFailed: .preconditionFailed
+        case .noSuchKey: .noSuchKey
+        case .refused(let refusal): .refused(refusal)
+        case .unknown(let evidence): .unknown(evidence: evidence)
+        }
+    }
+
+    /// Dooms the copies by the fence; the bytes and the backends' uploads go with the deleter.
+    package func abort(_ id: UploadID, object: ObjectName) async throws(CatalogError) -> Bool {
+        try await uploads.abort(id, object: object, force: false)
+    }
+}
