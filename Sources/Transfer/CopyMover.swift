@@ -101,7 +101,7 @@ package struct CopyMover: Sendable {
         switch result {
         case .success(let stored): return .success(UploadedCopy(id: candidate.id, providerVersion: stored.providerVersion))
         case .failure(let error):
-            if case .some(.contentMismatch) = error.bodyError, let source = sources.first { await report(.suspect(source)) }
+            if let bodyError = error.bodyError, case .contentMismatch = bodyError, let source = sources.first { await report(.suspect(source)) }
             let result: MoveResult = error.bodyError == nil ? .targetFailed(error) : .sourceFailed([error])
             return .failure(MoveFailure(result: result, mayArriveLate: error.mayArriveLate))
         }
