@@ -1,4 +1,5 @@
 package import Catalog
+import HTTP
 package import S3
 
 /// What became of making one more copy of a version.
