@@ -30,7 +30,8 @@ extension IncomingBody {
     /// Builds the readers for whichever of the five payload forms was signed, and refuses before the first byte what can be
     /// refused by its headers.
     package init(
-        _ authenticated: AuthenticatedRequest, bytesMax: Int64, additional: [ChecksumAlgorithm] = []
+        _ authenticated: AuthenticatedRequest, bytesMax: Int64, additional: [ChecksumAlgorithm] = [],
+        checksumsAreOfBody: Bool = true
     ) throws(OperationFailure) {
         let fields = authenticated.fields
         let mode = authenticated.signature.claim.payload
@@ -41,7 +42,7 @@ extension IncomingBody {
                 .entityTooLarge, "Your proposed upload exceeds the maximum allowed size.",
                 ["ProposedSize": "\(length)", "MaxSizeAllowed": "\(bytesMax)"])
         }
-        let promised = try PromisedChecksums(fields, isChunked: mode.isChunked)
+        let promised = try PromisedChecksums(fields, isChunked: mode.isChunked, readsHeaders: checksumsAreOfBody)
         var expectation = BodyExpectation(
             length: length, md5: try IncomingBody.contentMD5(fields), checksums: promised.values, trailing: promised.trailing,
             additional: additional)
@@ -99,8 +100,12 @@ extension IncomingBody {
     }
 
     /// Reads a small body whole: an XML document.
-    package static func document(_ authenticated: AuthenticatedRequest) async throws(OperationFailure) -> [UInt8] {
-        let body = try IncomingBody(authenticated, bytesMax: Int64(GatewayLimits.documentBytesMax))
+    /// - Parameter checksumsAreOfBody: false with Complete, whose x-amz-checksum-* headers are about the object
+    package static func document(
+        _ authenticated: AuthenticatedRequest, checksumsAreOfBody: Bool = true
+    ) async throws(OperationFailure) -> [UInt8] {
+        let body = try IncomingBody(
+            authenticated, bytesMax: Int64(GatewayLimits.documentBytesMax), checksumsAreOfBody: checksumsAreOfBody)
         do throws(BodyError) {
             return try await body.reader.collect(limit: GatewayLimits.documentBytesMax).array
         } catch {
@@ -116,8 +121,8 @@ struct PromisedChecksums {
     /// Names from x-amz-trailer, lower case.
     var trailerNames: [String] = []
 
-    init(_ fields: Fields, isChunked: Bool) throws(OperationFailure) {
-        for algorithm in ChecksumAlgorithm.allCases {
+    init(_ fields: Fields, isChunked: Bool, readsHeaders: Bool) throws(OperationFailure) {
+        for algorithm in ChecksumAlgorithm.allCases where readsHeaders {
             guard let value = fields[algorithm.headerName] else { continue }
             guard Base64.decode(value)?.count == algorithm.byteCount else {
                 throw .refused(.invalidRequest, "Value for \(algorithm.headerName) header is invalid.")

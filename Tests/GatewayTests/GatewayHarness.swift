@@ -1,0 +1,134 @@
+import Catalog
+import Crypto
+import Gateway
+import HTTP
+import S3
+import Spec
+import Synchronization
+import Telemetry
+
+/// A gateway with its doubles, a fixed clock, and clients that sign by hand.
+struct GatewayHarness: Sendable {
+    static let now = WallTime(seconds: 1_700_000_500)
+    static let photos = ServedBucket(
+        id: BucketID(1), name: "photos", createdAt: 1_690_000_000_000_000, replication: ReplicationSpec(factor: 2))
+    static let logs = ServedBucket(
+        id: BucketID(2), name: "logs", createdAt: 1_690_000_000_000_000, replication: ReplicationSpec(factor: 2))
+
+    enum Proof: Sendable, CaseIterable { case header, presigned, none, both, wrongSecret, wrongSecretPresigned, unknownKey }
+
+    struct Answer: Sendable {
+        var status: Int
+        var fields: Fields
+        var body: [UInt8]
+        /// Nil if the body came to its end.
+        var bodyError: BodyError?
+        var text: String { String(decoding: body, as: UTF8.self) }
+        /// The text of the first element of this name.
+        func element(_ name: String) -> String? { elements(name).first }
+        func elements(_ name: String) -> [String] {
+            text.split(separator: "<\(name)>", omittingEmptySubsequences: false).dropFirst().map { piece in
+                String(piece.prefix { $0 != "<" })
+            }
+        }
+        var code: String? { element("Code") }
+    }
+
+    let stores: MemoryGatewayStores
+    let server: GatewayServer
+    let metrics: Metrics
+    let logLines: LogLines
+    let snapshots: SnapshotCell
+
+    final class LogLines: Sendable {
+        private let lines = Mutex<[String]>([])
+        func append(_ line: String) { lines.withLock { $0.append(line) } }
+        var all: [String] { lines.withLock { $0 } }
+    }
+
+    static let snapshot = GatewaySnapshot(
+        revision: 1, fleet: FleetSpec(name: "test", replication: ReplicationSpec(factor: 2)), buckets: [photos, logs],
+        credentials: [
+            GatewayCredential(
+                accessKeyID: "photoskey", secret: Secret("photossecret"), grants: ["photos": [Grant(access: .readWrite)]]),
+            GatewayCredential(
+                accessKeyID: "readerkey", secret: Secret("readersecret"), grants: ["photos": [Grant(access: .readOnly)]]),
+            GatewayCredential(
+                accessKeyID: "lokikey", secret: Secret("lokisecret"),
+                grants: ["photos": [Grant(access: .readWrite, prefixes: ["loki/"])], "logs": [Grant(access: .readWrite)]]),
+        ],
+        backends: [])
+
+    /// Runs a test with jobs that may outlive their requests, as in the real program.
+    static func run(
+        domain: String? = nil, level: LogLevel = .info, ready: Bool = true, sleepsNotAtAll: Bool = false,
+        completeGate: @escaping @Sendable () async -> Void = {}, _ test: (GatewayHarness) async throws -> Void
+    ) async throws {
+        let (jobs, feed) = AsyncStream<@Sendable () async -> Void>.makeStream()
+        let environment = GatewayEnvironment(
+            now: { now }, elapsed: { .seconds(1) }, makeRequestID: { "0123456789ABCDEF" },
+            sleep: { duration in
+                if sleepsNotAtAll { return await Task.yield() }
+                try? await Task.sleep(for: duration)
+            },
+            spawn: { job in feed.yield(job) })
+        let stores = MemoryGatewayStores(completeGate: completeGate)
+        let metrics = Metrics()
+        let lines = LogLines()
+        let snapshots = SnapshotCell(ready ? snapshot : nil)
+        let server = GatewayServer(
+            snapshots: snapshots,
+            services: GatewayServices(index: stores, writes: stores, uploads: stores, transfer: stores),
+            settings: GatewaySettings(region: "us-east-1", domain: domain, tokenKey: Array("token key".utf8)),
+            environment: environment, metrics: GatewayMetrics(metrics),
+            logger: Logger(level: level, now: { "" }, sink: { lines.append($0) }))
+        let harness = GatewayHarness(
+            stores: stores, server: server, metrics: metrics, logLines: lines, snapshots: snapshots)
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask {
+                await withDiscardingTaskGroup { inner in
+                    for await job in jobs { inner.addTask { await job() } }
+                }
+            }
+            defer { feed.finish() }
+            try await test(harness)
+        }
+    }
+
+    func send(
+        _ method: HTTP.Method, _ target: String, _ headers: [(String, String)] = [], body: String = "",
+        key: String = "photoskey", proof: Proof = .header, payload: PayloadForm = .signed
+    ) async -> Answer {
+        await send(method, target, headers, bytes: Array(body.utf8), key: key, proof: proof, payload: payload)
+    }
+
+    func send(
+        _ method: HTTP.Method, _ target: String, _ headers: [(String, String)] = [], bytes: [UInt8],
+        key: String = "photoskey", proof: Proof = .header, payload: PayloadForm = .signed
+    ) async -> Answer {
+        await answer(SignedRequest.make(method, target, headers, bytes, key: key, proof: proof, payload: payload))
+    }
+
+    func answer(_ request: Request) async -> Answer {
+        let response = await server.respond(to: request)
+        var answer = Answer(status: response.head.status.code, fields: response.head.fields, body: [])
+        switch response.body {
+        case .empty: break
+        case .bytes(let bytes): answer.body = bytes.array
+        case .none(let length): answer.fields.set("content-length", "\(length)")
+        case .stream(let length, let reader):
+            if let length { answer.fields.set("content-length", "\(length)") }
+            do throws(BodyError) {
+                while let run = try await reader.next() { answer.body += run.array }
+            } catch {
+                answer.bodyError = error
+            }
+        }
+        return answer
+    }
+
+    @discardableResult
+    func put(_ key: String, _ content: String, _ headers: [(String, String)] = []) async -> Answer {
+        await send(.put, "/photos/" + PercentCoding.encode(key, keepingSlash: true), headers, body: content)
+    }
+}
