@@ -1,0 +1,178 @@
+package import Catalog
+import S3
+package import Spec
+package import Telemetry
+package import Transfer
+
+/// The stores that a pass works with.
+package struct ReconcilerLedgers: Sendable {
+    package var fleet: any FleetLedger
+    package var moves: any MoveLedger
+    package var writes: any WriteLedger
+    package var deletions: any DeletionLedger
+    package var objects: any ObjectIndex
+    package var status: any StatusLedger
+    package init(
+        fleet: any FleetLedger, moves: any MoveLedger, writes: any WriteLedger, deletions: any DeletionLedger,
+        objects: any ObjectIndex, status: any StatusLedger
+    ) {
+        self.fleet = fleet
+        self.moves = moves
+        self.writes = writes
+        self.deletions = deletions
+        self.objects = objects
+        self.status = status
+    }
+}
+
+/// What a pass did, for deciding whether to go on at once, and for conditions.
+package struct PassOutcome: Sendable, Equatable {
+    package var moved = 0
+    package var doomed = 0
+    package var deleted = 0
+    package var phaseSteps = 0
+    package var failures = 0
+    package var events: [EventRecord] = []
+    /// Objects that are ours by name but in no row, by backend: they keep it from being retired.
+    package var unknownObjects: [BackendID: UnknownObjects] = [:]
+    package var hasProgressed: Bool { moved + doomed + deleted + phaseSteps > 0 }
+}
+
+package struct UnknownObjects: Sendable, Equatable {
+    package var count: Int
+    package var example: String
+}
+
+/// Carries out a plan: idempotent steps, bounded batches, work claimed under leases. Safe to be ended at any point, and to be run by
+/// several instances at once.
+package struct Executor: Sendable {
+    let ledgers: ReconcilerLedgers
+    let context: TransferContext
+    let limits: ReconcilerLimits
+    let logger: Logger
+
+    package init(ledgers: ReconcilerLedgers, context: TransferContext, limits: ReconcilerLimits, logger: Logger) {
+        self.ledgers = ledgers
+        self.context = context
+        self.limits = limits
+        self.logger = logger
+    }
+
+    package func carryOut(
+        _ plan: Plan, desired: DesiredState, observed: ObservedState
+    ) async throws(CatalogError) -> PassOutcome {
+        var outcome = PassOutcome()
+        if plan.isSuspended { return outcome }
+        try await mark(observed, desired, &outcome)
+        try await housekeep(desired)
+        for step in plan.phases where step.to != .retired { try await take(step, &outcome) }
+        // Roles after these steps; a drain that was just begun is worked on in the next pass, seconds later.
+        let planner = FleetPlanner(desired: desired, observed: observed)
+        for record in observed.fleet.backends where record.phase == .draining && planner.roles[record.id] == .leaving {
+            try await work(.leaving(record.id), planner, desired, &outcome)
+        }
+        let counted = planner.roles.filter { $0.value == .staying || $0.value == .away }.map(\.key).sorted()
+        for bucket in observed.fleet.buckets where plan.repair.copies > 0 {
+            let factor = desired.replication(of: bucket.name).factor
+            try await work(.short(bucket: bucket.id, factor: factor, staying: counted), planner, desired, &outcome)
+        }
+        for record in observed.fleet.backends where observed.isTrusted(record) && (record.isDeclared || record.phase != .active) {
+            try await delete(on: record, &outcome)
+        }
+        try await retire(plan, observed, &outcome)
+        return outcome
+    }
+
+    // MARK: Markers, housekeeping, phases
+
+    /// A backend that is used for the first time gets its marker before anything else goes there.
+    private func mark(_ observed: ObservedState, _ desired: DesiredState, _ outcome: inout PassOutcome) async throws(CatalogError) {
+        for record in observed.fleet.backends where !record.isMarked && desired.backend(record.name) != nil {
+            guard let store = context.stores[record.id] else { continue }
+            guard case .answered(let finding)? = observed.probes[record.id], finding == .absent || finding == .match else { continue }
+            do throws(StoreError) {
+                guard try await IdentityMarker.write(store, keyPrefix: record.spec.keyPrefix, uid: record.uid) == .match else { continue }
+            } catch {
+                logger.warning("cannot mark a backend", [("backend", .string(record.name)), ("error", .string(error.evidence))])
+                continue
+            }
+            try await ledgers.fleet.recordMarked(record.id)
+            outcome.phaseSteps += 1
+        }
+    }
+
+    private func housekeep(_ desired: DesiredState) async throws(CatalogError) {
+        _ = try await ledgers.deletions.reapExpiredWrites(limit: limits.sweepBatch)
+        _ = try await ledgers.deletions.abortStaleUploads(
+            drainGrace: desired.fleet.safety.drainUploadGrace, maxAge: limits.uploadAgeMax, limit: limits.sweepBatch)
+        _ = try await ledgers.deletions.forgetGone(limit: limits.sweepBatch)
+    }
+
+    private func take(_ step: PhaseStep, _ outcome: inout PassOutcome) async throws(CatalogError) {
+        guard case .done = try await ledgers.fleet.change(step.backend, from: step.from, to: step.to) else { return }
+        outcome.phaseSteps += 1
+        let subject = Subject(.backend, step.name)
+        let event: (Reason, String)? =
+            switch step.to {
+            case .draining: (.drainStarted, "copies leave this backend; cancel with state: active")
+            case .active: (.drainCancelled, "takes new copies again; what has moved stays moved")
+            case .drained: (.drained, "no copy is left")
+            case .retiring: (.purging, "verifying by listing that nothing of ours is left")
+            case .retired: (.retired, "emptied, verified and retired")
+            }
+        if let event { outcome.events.append(EventRecord(subject, isWarning: false, event.0, event.1)) }
+        logger.info("backend changes phase", [("backend", .string(step.name)), ("from", .string(step.from.rawValue)), ("to", .string(step.to.rawValue))])
+        switch step.to {
+        case .draining: context.crashPlan.reached(.afterDrainStart)
+        case .drained: context.crashPlan.reached(.afterDrainFinish)
+        case .retiring: context.crashPlan.reached(.afterRetiring)
+        case .active, .retired: break
+        }
+    }
+
+    // MARK: Deletion
+
+    private func delete(on record: BackendRecord, _ outcome: inout PassOutcome) async throws(CatalogError) {
+        let deleter = CopyDeleter(context: context)
+        for _ in 0..<limits.batchesMax {
+            let token = context.identifiers.makeLeaseToken()
+            let claimed = try await ledgers.deletions.claimDoomed(
+                backend: record.id, limit: limits.deleteBatch, token: token, lease: limits.deleteLease)
+            if claimed.isEmpty { return }
+            context.crashPlan.reached(.afterDeleteClaim)
+            let results = await BoundedGroup.map(claimed, width: limits.concurrency * 2) { doomed in
+                (doomed.copy.id, await deleter.delete(doomed))
+            }
+            for (id, result) in results {
+                try await ledgers.deletions.settle(id, token: token, result)
+                context.crashPlan.reached(.afterSettle)
+                switch result {
+                case .gone, .lookAgain: outcome.deleted += 1
+                case .failed(_, let evidence):
+                    outcome.failures += 1
+                    logger.warning("cannot delete a copy", [("backend", .string(record.name)), ("copy", .string(id.description)), ("error", .string(evidence))])
+                }
+            }
+            if claimed.count < limits.deleteBatch { return }
+        }
+    }
+}
+
+/// A task group of bounded width; results in the order of completion.
+enum BoundedGroup {
+    static func map<Item: Sendable, Answer: Sendable>(
+        _ items: [Item], width: Int, _ body: @escaping @Sendable (Item) async -> Answer
+    ) async -> [Answer] {
+        await withTaskGroup(of: Answer.self) { group in
+            var rest = items[...]
+            var answers: [Answer] = []
+            for item in rest.prefix(width) { group.addTask { await body(item) } }
+            rest = rest.dropFirst(width)
+            for await answer in group {
+                answers.append(answer)
+                if let item = rest.popFirst() { group.addTask { await body(item) } }
+            }
+            return answers
+        }
+    }
+}

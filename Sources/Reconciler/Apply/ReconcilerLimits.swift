@@ -1,0 +1,21 @@
+/// Bounds of one pass.
+package struct ReconcilerLimits: Sendable {
+    /// Versions claimed at once.
+    package var claimBatch = 32
+    /// Copies made or deleted at the same time.
+    package var concurrency = 4
+    /// How long a claimed version is a worker's own.
+    package var workLease: Duration = .seconds(900)
+    package var deleteBatch = 64
+    package var deleteLease: Duration = .seconds(300)
+    /// Rows that housekeeping takes at once.
+    package var sweepBatch = 500
+    /// Batches of one scope in a pass; then the world is looked at again.
+    package var batchesMax = 8
+    /// First and longest pause before a version that failed is tried again.
+    package var workBackoff: Duration = .seconds(5)
+    package var workBackoffMax: Duration = .seconds(600)
+    /// An upload that nobody touched for so long is aborted.
+    package var uploadAgeMax: Duration = .seconds(7 * 24 * 3600)
+    package init() {}
+}

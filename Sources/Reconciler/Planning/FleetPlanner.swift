@@ -1,0 +1,253 @@
+package import Catalog
+package import Spec
+
+/// Desired × observed → plan. Pure: no I/O, no clock, no randomness; the same input gives the same plan.
+package struct FleetPlanner {
+    private let desired: DesiredState
+    private let observed: ObservedState
+    /// Declared backends that have no row yet get ids of their own for the time of the plan.
+    private let provisional: [String: BackendID]
+    package let roles: [BackendID: BackendRole]
+    package let standings: [BackendStanding]
+
+    package init(desired: DesiredState, observed: ObservedState) {
+        self.desired = desired
+        self.observed = observed
+        var provisional: [String: BackendID] = [:]
+        for spec in desired.backends where observed.fleet.backend(spec.name) == nil && spec.state == .active {
+            provisional[spec.name] = BackendID(Int32(-1 - provisional.count))
+        }
+        self.provisional = provisional
+        var roles: [BackendID: BackendRole] = [:]
+        var standings: [BackendStanding] = []
+        for record in observed.fleet.backends {
+            let role = FleetPlanner.role(of: record, desired.backend(record.name), observed)
+            roles[record.id] = role
+            let quota = desired.backend(record.name)?.quota
+            standings.append(
+                BackendStanding(
+                    id: record.id, name: record.name, isEligible: role == .staying, isHealthy: role == .staying, quota: quota,
+                    occupied: observed.fleet.usage[record.id]?.occupied ?? .zero))
+        }
+        for (name, id) in provisional {
+            roles[id] = .staying
+            standings.append(
+                BackendStanding(id: id, name: name, isEligible: true, isHealthy: true, quota: desired.backend(name)?.quota, occupied: .zero))
+        }
+        self.roles = roles
+        self.standings = standings.sorted { $0.name < $1.name }
+    }
+
+    private static func role(of record: BackendRecord, _ spec: BackendSpec?, _ observed: ObservedState) -> BackendRole {
+        guard let spec else { return .uncounted }
+        if spec.state != .active || record.phase == .retiring { return .leaving }
+        if observed.isTrusted(record) { return .staying }
+        return observed.awayBriefly.contains(record.id) ? .away : .uncounted
+    }
+
+    package func plan() -> Plan {
+        var plan = Plan(
+            revision: observed.fleet.revision, isSuspended: desired.fleet.isSuspended, changes: changes(), phases: [], drains: [],
+            repair: Plan.Effect(), surplus: Plan.Effect(), doomed: Plan.Effect(), blockers: [])
+        planPhases(&plan)
+        planCopies(&plan)
+        for backend in observed.fleet.backends {
+            let tally = observed.fleet.usage[backend.id]?.doomed ?? BackendUsage.Tally()
+            plan.doomed.add(tally.copies, tally.bytes)
+        }
+        return plan
+    }
+
+    // MARK: Changes of the spec
+
+    private func changes() -> [Change] {
+        var changes: [Change] = []
+        for spec in desired.backends {
+            let subject = Subject(.backend, spec.name)
+            guard let record = observed.fleet.backend(spec.name) else {
+                if spec.state != .removed {
+                    let quota = spec.quota.map { ", quota \($0)" } ?? ""
+                    changes.append(Change(kind: .add, subject: subject, detail: "\(spec.state.rawValue)\(quota)"))
+                }
+                continue
+            }
+            let fields = FleetPlanner.differences(record, spec)
+            if !fields.isEmpty { changes.append(Change(kind: .change, subject: subject, detail: fields.joined(separator: ", "))) }
+        }
+        for record in observed.fleet.backends where desired.backend(record.name) == nil {
+            let live = observed.fleet.usage[record.id]?.live.copies ?? 0
+            let sole = observed.groups.filter { $0.holders == [record.id] }.reduce(0) { $0 + $1.versions }
+            changes.append(
+                Change(
+                    kind: .notice, subject: Subject(.backend, record.name),
+                    detail: "not declared, \(Grouped.number(live)) copies (\(Grouped.number(sole)) sole): kept read-only"))
+        }
+        for bucket in desired.buckets where observed.fleet.bucket(bucket.name)?.isDeclared != true {
+            let factor = desired.replication(of: bucket.name).factor
+            changes.append(Change(kind: .add, subject: Subject(.bucket, bucket.name), detail: "factor \(factor)"))
+        }
+        for bucket in observed.fleet.buckets where bucket.isDeclared && desired.bucket(bucket.name) == nil {
+            changes.append(Change(kind: .remove, subject: Subject(.bucket, bucket.name), detail: "not served any more; its objects are kept"))
+        }
+        return changes.sorted { $0.subject < $1.subject }
+    }
+
+    private static func differences(_ record: BackendRecord, _ spec: BackendSpec) -> [String] {
+        var fields: [String] = []
+        func compare<Value: Equatable>(_ name: String, _ old: Value, _ new: Value, _ text: (Value) -> String) {
+            if old != new { fields.append("\(name): \(text(old)) -> \(text(new))") }
+        }
+        let old = record.spec
+        if !record.isDeclared { fields.append("declared again") }
+        compare("state", old.state, spec.state) { $0.rawValue }
+        compare("endpoint", old.location, spec.location) { location in
+            switch location {
+            case .directory(let path): path
+            case .s3(let endpoint, _, let bucket, _): "\(endpoint)/\(bucket)"
+            }
+        }
+        compare("keyPrefix", old.keyPrefix, spec.keyPrefix) { $0 }
+        compare("quota", old.quota, spec.quota) { $0.map { $0.description } ?? "unlimited" }
+        compare("deletionProtection", old.isDeletionProtected, spec.isDeletionProtected) { String($0) }
+        compare("removal.purge", old.removal == .purge, spec.removal == .purge) { String($0) }
+        return fields
+    }
+
+    // MARK: Phases
+
+    private func planPhases(_ plan: inout Plan) {
+        var draining = observed.fleet.backends.filter { $0.phase == .draining }.count
+        for record in observed.fleet.backends {
+            guard let spec = desired.backend(record.name) else { continue }
+            let subject = Subject(.backend, record.name)
+            func step(_ to: BackendPhase) {
+                plan.phases.append(PhaseStep(backend: record.id, name: record.name, from: record.phase, to: to))
+            }
+            if case .abandon = spec.removal {
+                plan.blockers.append(
+                    Blocker(subject, .removalRefused, message: "removal.abandon is not built yet: the backend is kept. Remove the field, or drain it."))
+            }
+            let residue = observed.residues[record.id] ?? BackendResidue()
+            switch (spec.state, record.phase) {
+            case (.active, .draining), (.active, .drained): step(.active)
+            case (.draining, .active), (.removed, .active):
+                if spec.state == .removed, spec.isDeletionProtected, residue.live > 0 {
+                    plan.blockers.append(
+                        Blocker(
+                            subject, .deletionProtected, copies: residue.live,
+                            message: "state removed, but \(Grouped.number(residue.live)) copies remain and deletionProtection is true. "
+                                + "Set state: draining first, or deletionProtection: false."))
+                } else if draining >= desired.fleet.safety.maxConcurrentDrains {
+                    plan.blockers.append(
+                        Blocker(
+                            subject, .tooManyDrains,
+                            message: "waits: \(draining) of safety.maxConcurrentDrains \(desired.fleet.safety.maxConcurrentDrains) drains are under way."))
+                } else {
+                    draining += 1
+                    step(.draining)
+                }
+            case (.draining, .draining), (.removed, .draining): if residue.allowsDrained { step(.drained) }
+            case (.removed, .drained): if spec.removal == .purge { step(.retiring) }
+            case (_, .retiring): if residue.allowsRetired { step(.retired) }
+            case (.active, .active), (.draining, .drained), (_, .retired): break
+            }
+        }
+    }
+
+    // MARK: Copies
+
+    /// Whether copies of a leaving backend may go now, or wait for a drain to be admitted.
+    private func leaves(_ record: BackendRecord, _ plan: Plan) -> Bool {
+        record.phase == .draining || plan.phases.contains { $0.backend == record.id && $0.to == .draining }
+    }
+
+    private func planCopies(_ plan: inout Plan) {
+        var effects: [BackendID: DrainEffect] = [:]
+        var targets: [BackendID: [BackendID: Int64]] = [:]
+        var room = standings
+        for group in observed.groups {
+            guard let bucket = observed.fleet.buckets.first(where: { $0.id == group.bucket }) else { continue }
+            let factor = desired.replication(of: bucket.name).factor
+            let decision = VersionPlanner.decide(
+                holders: group.holders, suspects: group.suspects, factor: factor, size: group.largest, roles: roles, standings: room,
+                routing: desired.fleet.routing)
+            let leaving = observed.fleet.backends.filter { record in
+                (group.holders + group.suspects).contains(record.id) && roles[record.id] == .leaving && leaves(record, plan)
+            }
+            for (target, spec) in decision.targets.map({ ($0, group.bytes) }) {
+                if let index = room.firstIndex(where: { $0.id == target }) { room[index].occupied += spec }
+            }
+            block(&plan, group, decision, bucket.name, factor, leaving)
+            if leaving.isEmpty {
+                plan.repair.add(Int64(decision.targets.count) * group.versions, ByteCount(Int64(decision.targets.count) * group.bytes.value))
+            }
+            for (index, record) in leaving.enumerated() {
+                var effect = effects[record.id] ?? DrainEffect(backend: record.name)
+                if index < decision.targets.count {
+                    effect.move.add(group.versions, group.bytes)
+                    targets[record.id, default: [:]][decision.targets[index], default: 0] += group.versions
+                } else if decision.dooms.contains(record.id) {
+                    effect.drop.add(group.versions, group.bytes)
+                }
+                effects[record.id] = effect
+            }
+            let staying = group.holders.filter { roles[$0] == .staying }.count
+            if staying > factor {
+                plan.surplus.add(Int64(staying - factor) * group.versions, ByteCount(Int64(staying - factor) * group.bytes.value))
+            }
+        }
+        let names = Dictionary(standings.map { ($0.id, $0.name) }) { first, _ in first }
+        plan.drains = effects.map { id, effect in
+            var effect = effect
+            effect.targets = (targets[id] ?? [:]).map { DrainEffect.Share(backend: names[$0.key] ?? "?", copies: $0.value) }
+                .sorted { ($1.copies, $0.backend) < ($0.copies, $1.backend) }
+            return effect
+        }.sorted { $0.backend < $1.backend }
+        plan.blockers = FleetPlanner.merged(plan.blockers)
+    }
+
+    private func block(
+        _ plan: inout Plan, _ group: CopyGroup, _ decision: VersionDecision, _ bucket: String, _ factor: Int, _ leaving: [BackendRecord]
+    ) {
+        guard let reason = decision.blocked else { return }
+        let available = roles.values.filter { $0 == .staying }.count
+        let message =
+            switch reason {
+            case .insufficientRoom: "bucket \(bucket): no backend has room for the largest object (\(group.largest)). Raise a quota or add a backend."
+            case .sourceUnreadable: "bucket \(bucket): no live copy is left to read from."
+            default: "bucket \(bucket) needs \(factor) backends, has \(available). Add a backend, or lower the factor."
+            }
+        let subjects = leaving.isEmpty ? [Subject(.bucket, bucket)] : leaving.map { Subject(.backend, $0.name) }
+        for subject in subjects {
+            plan.blockers.append(
+                Blocker(subject, reason, copies: group.versions, bytes: group.bytes, example: "\(bucket)/\(group.example)", message: message))
+        }
+    }
+
+    /// One blocker for each subject and message, with the counts added up.
+    private static func merged(_ blockers: [Blocker]) -> [Blocker] {
+        var result: [Blocker] = []
+        for blocker in blockers {
+            if let index = result.firstIndex(where: { $0.subject == blocker.subject && $0.reason == blocker.reason && $0.message == blocker.message }) {
+                result[index].copies += blocker.copies
+                result[index].bytes += blocker.bytes
+            } else {
+                result.append(blocker)
+            }
+        }
+        return result.sorted { ($0.subject, $0.reason.rawValue, $0.message) < ($1.subject, $1.reason.rawValue, $1.message) }
+    }
+}
+
+/// Numbers for people: `6,909`.
+enum Grouped {
+    static func number(_ value: Int64) -> String {
+        var digits = String(abs(value))
+        var groups: [String] = []
+        while digits.count > 3 {
+            groups.insert(String(digits.suffix(3)), at: 0)
+            digits.removeLast(3)
+        }
+        return (value < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
+    }
+}

@@ -1,0 +1,46 @@
+import Catalog
+import Spec
+package import Telemetry
+
+/// The reconciler's Prometheus families.
+package struct ReconcilerMetrics: Sendable {
+    private let copies: Metrics.Family
+    private let bytes: Metrics.Family
+    private let remaining: Metrics.Family
+    private let condition: Metrics.Family
+    private let short: Metrics.Family
+    private let duration: Metrics.Histogram
+    private let lastSuccess: Metrics.Family
+    private let wallSeconds: @Sendable () -> Double
+
+    /// - Parameter wallSeconds: the wall clock, in seconds since 1970
+    package init(_ metrics: Metrics, wallSeconds: @escaping @Sendable () -> Double) {
+        copies = metrics.gauge("sluice_copies", help: "Copies by state.", labels: ["backend", "state"])
+        bytes = metrics.gauge("sluice_copy_bytes", help: "Bytes of copies by state.", labels: ["backend", "state"])
+        remaining = metrics.gauge("sluice_drain_remaining_bytes", help: "Bytes that are still to leave a draining backend.", labels: ["backend"])
+        condition = metrics.gauge("sluice_condition", help: "1 for the status that holds.", labels: ["kind", "name", "type", "status"])
+        short = metrics.gauge("sluice_copies_missing", help: "Copies that are still to be made.")
+        duration = metrics.histogram("sluice_reconcile_duration_seconds", help: "Duration of a pass.")
+        lastSuccess = metrics.gauge("sluice_reconcile_last_success_timestamp_seconds", help: "When a pass last ended well.")
+        self.wallSeconds = wallSeconds
+    }
+
+    func record(_ observed: ObservedState, _ conditions: [ConditionRecord], _ plan: Plan, took: Duration) {
+        for backend in observed.fleet.backends {
+            let usage = observed.fleet.usage[backend.id] ?? BackendUsage()
+            for (state, tally) in [("writing", usage.writing), ("live", usage.live), ("doomed", usage.doomed)] {
+                copies.set(Double(tally.copies), backend.name, state)
+                bytes.set(Double(tally.bytes.value), backend.name, state)
+            }
+            remaining.set(backend.phase == .draining ? Double(usage.live.bytes.value) : 0, backend.name)
+        }
+        for one in conditions {
+            for status in ConditionStatus.allCases {
+                condition.set(one.status == status ? 1 : 0, one.subject.kind.rawValue, one.subject.name, one.type.rawValue, status.rawValue)
+            }
+        }
+        short.set(Double(plan.repair.copies))
+        duration.observe(took)
+        lastSuccess.set(wallSeconds())
+    }
+}
