@@ -1,0 +1,162 @@
+package import Catalog
+
+/// Claims, copies, dooms and deletions (`Migration003Movement`).
+extension CatalogTables {
+    package mutating func claim(
+        _ scope: MoveScope, limit: Int, token: LeaseToken, lease: Duration
+    ) -> [ClaimedVersion] {
+        let chosen = wanted(scope).filter { id in
+            work[id].map { $0.leaseUntil < now && $0.notBefore <= now } ?? true
+        }
+        let ordered = chosen.sorted { a, b in (work[a]?.attempts ?? 0, a) < (work[b]?.attempts ?? 0, b) }
+        return ordered.prefix(limit).compactMap { id in
+            var row = work[id] ?? WorkRow(leaseUntil: now, notBefore: now)
+            row.token = token
+            row.leaseUntil = now + lease.microseconds
+            work[id] = row
+            guard let placed = placed(id, states: [.writing, .live]) else { return nil }
+            return ClaimedVersion(
+                placed: placed, bucketName: buckets[placed.version.object.bucket]?.name ?? "", attempts: row.attempts)
+        }
+    }
+
+    private func wanted(_ scope: MoveScope) -> [VersionID] {
+        switch scope {
+        case .leaving(let backend):
+            let there = copies.values.filter { $0.copy.backend == backend && $0.copy.state == .live }
+            return Set(there.map(\.copy.version)).filter { versions[$0]?.committedAt != nil }.sorted()
+        case .short(let bucket, let factor, let staying):
+            return current(in: bucket).filter { held($0, on: staying) < factor }
+        case .surplus(let bucket, let factor, let staying):
+            return current(in: bucket).filter { held($0, on: staying) > factor }
+        }
+    }
+
+    private func current(in bucket: BucketID) -> [VersionID] {
+        objects.filter { $0.key.bucket == bucket }.compactMap(\.value.current)
+    }
+
+    private func held(_ version: VersionID, on staying: [BackendID]) -> Int {
+        copies(of: version).count { $0.copy.state == .live && !$0.copy.isSuspect && staying.contains($0.copy.backend) }
+    }
+
+    package mutating func release(_ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?) {
+        guard var row = work[version], row.token == token else { return }
+        row.token = nil
+        row.leaseUntil = Int64.min
+        row.attempts = retryAfter == nil ? 0 : row.attempts + 1
+        row.notBefore = now + (retryAfter ?? .zero).microseconds
+        row.lastError = evidence
+        work[version] = row
+    }
+
+    package mutating func intendCopy(
+        _ candidate: CopyCandidate, of version: VersionID, token: LeaseToken, lease: Duration
+    ) throws(CatalogError) -> CopyIntentOutcome {
+        guard let row = versions[version], row.isRetained else { return .notRetained }
+        if let why = refusal(candidate.backend, version, row.size) { return .refused(why) }
+        try insert(
+            CopyRow(
+                copy: Copy(
+                    id: candidate.id, version: version, backend: candidate.backend, physicalKey: candidate.physicalKey, state: .writing),
+                bytes: row.size, token: token, leaseUntil: now + lease.microseconds))
+        return .admitted
+    }
+
+    package mutating func commitCopy(
+        _ copy: UploadedCopy, of version: VersionID, token: LeaseToken
+    ) throws(CatalogError) -> CopyCommitOutcome {
+        guard let row = copies[copy.id], row.copy.version == version else { return .superseded }
+        switch row.copy.state {
+        case .doomed, .gone:
+            guard ablations.contains(.commitWithoutFence), versions[version]?.isRetained == true else { return .superseded }
+        case .live: return .live
+        case .writing:
+            guard versions[version]?.isRetained == true, row.token == token else {
+                try doom(copy.id, after: .zero, isLate: false)
+                return .superseded
+            }
+        }
+        try step(copy.id, to: .live)
+        copies[copy.id]?.copy.providerVersion = copy.providerVersion
+        return .live
+    }
+
+    package mutating func doom(_ request: DoomRequest) throws(CatalogError) -> DoomOutcome {
+        guard let row = copies[request.copy], row.copy.state == .live else { return .notLive }
+        let countable = copies(of: request.version).map(\.copy).filter { $0.state == .live && !$0.isSuspect }
+        let others = countable.count { copy in
+            copy.id != request.copy && request.counted.contains(copy.backend)
+                && backends[copy.backend].map { $0.phase == .active && $0.isDeclared } ?? false
+        }
+        let required = max(1, min(request.factor, countable.count))
+        guard others >= required || ablations.contains(.doomWithoutRecount) else {
+            return .kept(others: others, required: required)
+        }
+        try doom(request.copy, after: request.readGrace, isLate: false)
+        return .doomed
+    }
+
+    // MARK: Deletion
+
+    package mutating func claimDoomed(
+        backend: BackendID, limit: Int, token: LeaseToken, lease: Duration
+    ) -> [DoomedCopy] {
+        let due = copies.values.filter { row in
+            row.copy.backend == backend && row.copy.state == .doomed && (row.deleteNotBefore ?? 0) <= now
+                && row.claimUntil.map { $0 < now } ?? true
+        }
+        let ordered = due.sorted { a, b in (a.deleteNotBefore ?? 0, a.copy.id) < (b.deleteNotBefore ?? 0, b.copy.id) }
+        return ordered.prefix(limit).map { row in
+            copies[row.copy.id]?.claimToken = token
+            copies[row.copy.id]?.claimUntil = now + lease.microseconds
+            return DoomedCopy(
+                copy: row.copy, mayArriveLate: row.mayArriveLate, isSecondLook: row.seenAbsent, attempts: row.attempts)
+        }
+    }
+
+    package mutating func settle(_ id: CopyID, token: LeaseToken, _ result: DeletionResult) throws(CatalogError) {
+        guard let row = copies[id], row.copy.state == .doomed, row.claimToken == token else { return }
+        copies[id]?.claimToken = nil
+        copies[id]?.claimUntil = nil
+        switch result {
+        case .gone: try step(id, to: .gone)
+        case .lookAgain(let after):
+            copies[id]?.seenAbsent = true
+            copies[id]?.attempts = 0
+            copies[id]?.lastError = nil
+            copies[id]?.deleteNotBefore = now + after.microseconds
+        case .failed(let retryAfter, let evidence):
+            copies[id]?.attempts += 1
+            copies[id]?.lastError = evidence
+            copies[id]?.deleteNotBefore = now + retryAfter.microseconds
+        }
+    }
+
+    package mutating func reapExpiredWrites(limit: Int) throws(CatalogError) -> Int {
+        let expired = copies.values.filter { $0.copy.state == .writing && ($0.leaseUntil ?? 0) < now }
+        let chosen = expired.map(\.copy.id).sorted().prefix(limit)
+        for id in chosen { try doom(id, after: .zero, isLate: true) }
+        return chosen.count
+    }
+
+    package mutating func forgetGone(limit: Int) -> Int {
+        let gone = copies.values.filter { $0.copy.state == .gone }.map(\.copy.id).sorted().prefix(limit)
+        for id in gone { remove(id) }
+        let day = Duration.seconds(86_400).microseconds
+        uploads = uploads.filter { !($0.value.state == .completed || $0.value.state == .aborted) || $0.value.changedAt >= now - day }
+        let inUse = Set(objects.values.compactMap(\.current)).union(uploads.values.map(\.version))
+        let minute = Duration.seconds(60).microseconds
+        let old = versions.values.filter { row in
+            (row.supersededAt != nil || row.committedAt == nil && row.createdAt < now - minute)
+                && copiesByVersion[row.id] == nil && !inUse.contains(row.id)
+        }.map(\.id).sorted().prefix(limit)
+        for id in old { versions[id] = nil }
+        work = work.filter { id, row in
+            versions[id] != nil && !(row.token == nil && row.attempts == 0 && row.leaseUntil < now)
+        }
+        let named = Set(versions.values.map { ObjectAddress($0.object) })
+        objects = objects.filter { $0.value.current != nil || named.contains($0.key) }
+        return gone.count + old.count
+    }
+}

@@ -1,0 +1,216 @@
+package import Catalog
+import Spec
+
+/// The tables of the catalog as one value: every method is one transaction, with the semantics of the SQL functions.
+///
+/// No clock: `now` is set by whoever drives it. The simulator drives it directly; `MemoryCatalog` wraps it for async callers.
+package struct CatalogTables: Sendable {
+    /// Protections that a test takes away, to see that the simulator notices.
+    package enum Ablation: Hashable, Sendable, CaseIterable {
+        /// A commit does not ask whether its copies are still `writing` under its token.
+        case commitWithoutFence
+        /// Dooming does not count the other copies under the lock.
+        case doomWithoutRecount
+        /// A new copy may begin on any backend.
+        case intentWithoutGate
+        /// Rows are forgotten without a second look at the late-arrival horizon.
+        case noHorizon
+    }
+
+    /// Microseconds since 1970.
+    package var now: Int64
+    package var ablations: Set<Ablation> = []
+
+    package var backends: [BackendID: BackendRecord] = [:]
+    package var buckets: [BucketID: BucketRecord] = [:]
+    package var objects: [ObjectAddress: ObjectRow] = [:]
+    package var versions: [VersionID: VersionRow] = [:]
+    package var copies: [CopyID: CopyRow] = [:]
+    /// The copies of each version, so that nothing scans the whole table.
+    var copiesByVersion: [VersionID: Set<CopyID>] = [:]
+    /// Names that were ever used, for the unique constraint.
+    var physicalNames: Set<PhysicalAddress> = []
+    package var usage: [BackendID: BackendUsage] = [:]
+    var uploads: [UploadID: UploadRow] = [:]
+    var work: [VersionID: WorkRow] = [:]
+    var drainRows: [BackendID: DrainRecord] = [:]
+    var revisions: [RevisionRow] = []
+    var conditionRows: [ConditionRecord] = []
+    var eventRows: [EventRecord] = []
+
+    package init(now: Int64 = 1_700_000_000_000_000) { self.now = now }
+
+    // MARK: Rows
+
+    /// Keys by their bytes: Swift compares text by canonical equivalence, S3 and Postgres do not.
+    package struct ObjectAddress: Hashable, Comparable, Sendable {
+        package let bucket: BucketID
+        package let key: [UInt8]
+        package init(_ name: ObjectName) {
+            bucket = name.bucket
+            key = Array(name.key.utf8)
+        }
+        package static func < (a: ObjectAddress, b: ObjectAddress) -> Bool {
+            a.bucket != b.bucket ? a.bucket < b.bucket : a.key.lexicographicallyPrecedes(b.key)
+        }
+    }
+
+    struct PhysicalAddress: Hashable, Sendable {
+        let backend: BackendID
+        let name: [UInt8]
+    }
+
+    package struct ObjectRow: Sendable, Equatable {
+        package var name: ObjectName
+        package var current: VersionID?
+        package var lastSequence: Int64 = 0
+    }
+
+    package struct VersionRow: Sendable, Equatable {
+        package var id: VersionID
+        package var object: ObjectName
+        package var size: Int64
+        package var headers: ObjectHeaders
+        package var digests: ContentDigests?
+        package var partSizes: [Int64] = []
+        package var sequence: Int64?
+        package var committedAt: Int64?
+        package var supersededAt: Int64?
+        package var createdAt: Int64
+        package var isRetained: Bool { committedAt != nil && supersededAt == nil }
+    }
+
+    package struct CopyRow: Sendable, Equatable {
+        package var copy: Copy
+        package var bytes: Int64
+        package var token: LeaseToken?
+        package var leaseUntil: Int64?
+        package var upload: UploadID?
+        package var backendUploadID: String?
+        package var mayArriveLate = false
+        package var deleteNotBefore: Int64?
+        package var seenAbsent = false
+        package var attempts = 0
+        package var claimToken: LeaseToken?
+        package var claimUntil: Int64?
+        package var lastError: String?
+    }
+
+    struct UploadRow: Sendable, Equatable {
+        var id: UploadID
+        var object: ObjectName
+        var version: VersionID
+        var token: LeaseToken
+        var state: Upload.State
+        var checksumAlgorithm: String?
+        var checksumType: String?
+        var chosen: [ChosenPart] = []
+        var parts: [Int: UploadPart] = [:]
+        var createdAt: Int64
+        var changedAt: Int64
+    }
+
+    struct WorkRow: Sendable, Equatable {
+        var token: LeaseToken?
+        var leaseUntil: Int64
+        var notBefore: Int64
+        var attempts = 0
+        var lastError: String?
+    }
+
+    struct RevisionRow: Sendable {
+        var revision: Int64
+        var digest: String
+        var acceptedAt: Int64
+    }
+
+    // MARK: Steps that transactions share
+
+    /// The only way in which a copy changes its state: keeps the guard of the table, and the counters.
+    mutating func step(_ id: CopyID, to next: CopyState, bytes: Int64? = nil) throws(CatalogError) {
+        guard var row = copies[id] else { throw .internalError(evidence: "there is no copy \(id)") }
+        let isSame = row.copy.state == next
+        guard isSame || row.copy.state.mayBecome(next) || ablations.contains(.commitWithoutFence) else {
+            throw .internalError(evidence: "copy \(id) may not go from \(row.copy.state) to \(next)")
+        }
+        count(row, -1)
+        row.copy.state = next
+        row.bytes = bytes ?? row.bytes
+        if next != .writing {
+            row.token = nil
+            row.leaseUntil = nil
+        }
+        count(row, 1)
+        copies[id] = row
+    }
+
+    mutating func insert(_ row: CopyRow) throws(CatalogError) {
+        let name = PhysicalAddress(backend: row.copy.backend, name: Array(row.copy.physicalKey.utf8))
+        guard copies[row.copy.id] == nil, physicalNames.insert(name).inserted || ablations.contains(.intentWithoutGate) else {
+            throw .internalError(evidence: "23505 duplicate copy or name \(row.copy.physicalKey)")
+        }
+        copies[row.copy.id] = row
+        copiesByVersion[row.copy.version, default: []].insert(row.copy.id)
+        count(row, 1)
+    }
+
+    mutating func remove(_ id: CopyID) {
+        guard let row = copies.removeValue(forKey: id) else { return }
+        copiesByVersion[row.copy.version]?.remove(id)
+        if copiesByVersion[row.copy.version]?.isEmpty == true { copiesByVersion[row.copy.version] = nil }
+        physicalNames.remove(PhysicalAddress(backend: row.copy.backend, name: Array(row.copy.physicalKey.utf8)))
+    }
+
+    private mutating func count(_ row: CopyRow, _ sign: Int64) {
+        var one = usage[row.copy.backend] ?? BackendUsage()
+        func add(_ tally: inout BackendUsage.Tally) {
+            tally.copies += sign
+            tally.bytes += ByteCount(sign * row.bytes)
+        }
+        switch row.copy.state {
+        case .writing: add(&one.writing)
+        case .live: add(&one.live)
+        case .doomed: add(&one.doomed)
+        case .gone: break
+        }
+        usage[row.copy.backend] = one
+    }
+
+    /// Sorted by id, as locks are taken.
+    package func copies(of version: VersionID) -> [CopyRow] {
+        (copiesByVersion[version] ?? []).sorted().compactMap { copies[$0] }
+    }
+
+    mutating func doom(_ id: CopyID, after grace: Duration, isLate: Bool) throws(CatalogError) {
+        try step(id, to: .doomed)
+        copies[id]?.mayArriveLate = isLate
+        copies[id]?.deleteNotBefore = now + grace.microseconds
+    }
+
+    /// Why a backend cannot take a copy.
+    func refusal(_ backend: BackendID, _ version: VersionID, _ size: Int64) -> IntentRefusal? {
+        guard let record = backends[backend] else { return .notActive }
+        if !ablations.contains(.intentWithoutGate), record.phase != .active || !record.isDeclared { return .notActive }
+        if let quota = record.spec.quota, quota.value < size + (usage[backend]?.occupied.value ?? 0) { return .overQuota }
+        let isThere = copies(of: version).contains { row in
+            row.copy.backend == backend && (row.copy.state == .writing || row.copy.state == .live) && !row.copy.isSuspect
+        }
+        return isThere ? .alreadyThere : nil
+    }
+
+    func version(_ row: VersionRow) -> Version {
+        Version(
+            id: row.id, object: row.object, size: row.size, digests: row.digests ?? ContentDigests(etag: ""), headers: row.headers,
+            partSizes: row.partSizes, committedAt: row.committedAt ?? 0, sequence: row.sequence ?? 0)
+    }
+
+    func placed(_ id: VersionID, states: Set<CopyState>) -> PlacedVersion? {
+        guard let row = versions[id] else { return nil }
+        let found = copies(of: id).map(\.copy).filter { states.contains($0.state) }
+        return PlacedVersion(version: version(row), copies: found.sorted { ($0.backend, $0.id) < ($1.backend, $1.id) })
+    }
+}
+
+extension Duration {
+    var microseconds: Int64 { Int64(self / .microseconds(1)) }
+}
