@@ -1,6 +1,6 @@
 package import Catalog
 import HTTP
-package import S3
+import S3
 
 package enum CreateUploadResult: Sendable, Equatable {
     case created(UploadID)
@@ -14,12 +14,10 @@ package enum PartResult: Sendable, Equatable {
 }
 
 package enum CompleteResult: Sendable, Equatable {
-    case completed(etag: String, checksums: [String: String], checksumType: String?)
+    /// `committedAt` in microseconds since 1970.
+    case completed(ContentDigests, size: Int64, committedAt: Int64)
     case noSuchUpload
     case invalidPart(number: Int)
-    case tooSmall(part: Int)
-    /// A promised checksum differs from what the parts make.
-    case mismatch(S3Error)
     case preconditionFailed
     case noSuchKey
     case refused(WriteRefusal)
@@ -29,9 +27,6 @@ package enum CompleteResult: Sendable, Equatable {
 /// Multipart uploads, natively on the backends (DESIGN §6, Multipart): the physical names and backends are chosen at Create, a part
 /// goes to each of them, and Complete moves no byte.
 package struct UploadDriver: Sendable {
-    /// AWS: all parts but the last have at least this many bytes.
-    package static let partBytesMin: Int64 = 5 * 1024 * 1024
-
     private let uploads: any UploadLedger
     private let writes: any WriteLedger
     private let context: TransferContext
@@ -158,31 +153,20 @@ package struct UploadDriver: Sendable {
 
     // MARK: Complete
 
-    /// - Parameter digests: of the whole, from the chosen parts
+    /// The caller has checked the list against the parts: from here on the upload takes no further part.
+    ///
+    /// - Parameter digests: what clients will see, from the chosen parts
     package func complete(
         _ id: UploadID, object: ObjectName, chosen: [ChosenPart], requirement: WriteRequirement, precondition: WritePrecondition,
-        readGrace: Duration, digests: @Sendable ([UploadPart], Upload) throws(S3Error) -> ContentDigests
-    ) async throws(S3Error) -> CompleteResult {
+        readGrace: Duration, digests: @Sendable (Upload, [UploadPart]) -> ContentDigests
+    ) async -> CompleteResult {
         let upload: Upload
         let parts: [UploadPart]
         do throws(CatalogError) {
-            // A mistake in the list is found before the upload stops taking parts; ETags are compared again under the lock.
-            let known = try await uploads.parts(id, after: 0, limit: 10_000)
-            let byNumber = Dictionary(known.map { ($0.number, $0) }) { first, _ in first }
-            let listed = chosen.compactMap { one in byNumber[one.number].flatMap { $0.etag == one.etag ? $0 : nil } }
-            if listed.count == chosen.count, let open = try await uploads.find(id, object: object), open.state == .open {
-                if let small = listed.dropLast().first(where: { $0.size < UploadDriver.partBytesMin }) {
-                    return .tooSmall(part: small.number)
-                }
-                if case .failure(let error) = Result(catching: { () throws(S3Error) in try digests(listed, open) }) {
-                    return .mismatch(error)
-                }
-            }
             switch try await uploads.beginComplete(id, object: object, chosen: chosen) {
             case .proceed(let found, let list): (upload, parts) = (found, list)
             case .alreadyCompleted(let version):
-                return .completed(
-                    etag: version.digests.etag, checksums: version.digests.checksums, checksumType: version.digests.checksumType)
+                return .completed(version.digests, size: version.size, committedAt: version.committedAt)
             case .noSuchUpload: return .noSuchUpload
             case .invalidPart(let number): return .invalidPart(number: number)
             }
@@ -190,8 +174,7 @@ package struct UploadDriver: Sendable {
             return .refused(.catalog(error))
         }
         context.crashPlan.reached(.afterBeginComplete)
-        let whole = try digests(parts, upload)
-        return await drive(upload, parts, whole, requirement, precondition, readGrace)
+        return await drive(upload, parts, digests(upload, parts), requirement, precondition, readGrace)
     }
 
     private func drive(
@@ -199,6 +182,7 @@ package struct UploadDriver: Sendable {
         _ precondition: WritePrecondition, _ readGrace: Duration
     ) async -> CompleteResult {
         let candidates = upload.copies.map { CopyCandidate(id: $0.copy, backend: $0.backend, physicalKey: $0.physicalKey) }
+        let size = parts.reduce(0) { $0 + $1.size }
         // The intent was made at Create: the machine begins with it admitted.
         var machine = WriteProtocol(
             candidates: candidates, requirement: WriteRequirement(ack: candidates.count, minAck: min(requirement.minAck, candidates.count)),
@@ -209,7 +193,7 @@ package struct UploadDriver: Sendable {
             effects.removeFirst()
             switch effect {
             case .intend: break
-            case .finish(let result): return UploadDriver.result(result, digests)
+            case .finish(let result): return UploadDriver.result(result, digests, size)
             case .upload:
                 for event in await completeOnBackends(upload, parts) { effects += machine.handle(event) }
             case .commit(let uploaded, let failed):
@@ -217,7 +201,7 @@ package struct UploadDriver: Sendable {
                 let commit = WriteCommit(
                     object: upload.object, version: upload.version, token: upload.token, uploaded: uploaded, failed: failed,
                     digests: digests, partSizes: parts.map(\.size), precondition: precondition, readGrace: readGrace,
-                    upload: upload.id, size: parts.reduce(0) { $0 + $1.size })
+                    upload: upload.id, size: size)
                 effects += machine.handle(await WriteSteps.commit(commit, writes, context))
             case .resolve: effects += machine.handle(await WriteSteps.resolve(upload.version, readGrace, writes, context))
             case .giveUp:
@@ -274,10 +258,9 @@ package struct UploadDriver: Sendable {
         }
     }
 
-    private static func result(_ result: WriteResult, _ digests: ContentDigests) -> CompleteResult {
+    private static func result(_ result: WriteResult, _ digests: ContentDigests, _ size: Int64) -> CompleteResult {
         switch result {
-        case .committed:
-            .completed(etag: digests.etag, checksums: digests.checksums, checksumType: digests.checksumType)
+        case .committed(let committedAt, _, _): .completed(digests, size: size, committedAt: committedAt)
         case .preconditionFailed: .preconditionFailed
         case .noSuchKey: .noSuchKey
         case .refused(let refusal): .refused(refusal)

@@ -1,0 +1,245 @@
+package import Catalog
+package import HTTP
+package import S3
+import Spec
+package import Transfer
+
+/// The gateway's side of `Transfer`: chooses targets for a request, carries the bytes, and turns every end into one of
+/// `TransferFailure`'s. Health is learnt from what backends do, never from clients that go away (S3.md 26).
+package struct TransferService: ObjectTransfer {
+    private let writes: any WriteLedger
+    private let uploads: any UploadLedger
+    private let index: any ObjectIndex
+    private let health: HealthBoard
+    private let identifiers: any IdentifierSource
+    private let limits: TransferLimits
+    private let crashPlan: CrashPlan
+    private let sleep: @Sendable (Duration) async throws(CancellationError) -> Void
+
+    package init(
+        writes: any WriteLedger, uploads: any UploadLedger, index: any ObjectIndex, health: HealthBoard,
+        identifiers: any IdentifierSource, limits: TransferLimits = TransferLimits(), crashPlan: CrashPlan,
+        sleep: @escaping @Sendable (Duration) async throws(CancellationError) -> Void
+    ) {
+        self.writes = writes
+        self.uploads = uploads
+        self.index = index
+        self.health = health
+        self.identifiers = identifiers
+        self.limits = limits
+        self.crashPlan = crashPlan
+        self.sleep = sleep
+    }
+
+    // MARK: ObjectTransfer
+
+    package func write(
+        _ order: WriteOrder, body: IncomingBody, in snapshot: GatewaySnapshot
+    ) async throws(TransferFailure) -> Written {
+        let request = try request(order, size: body.length, snapshot)
+        let driver = WriteDriver(ledger: writes, context: context(snapshot))
+        let result = await driver.put(request, body: HashedBody(body))
+        guard case .committed(let committedAt, _, _) = result, let digests = body.digests else {
+            throw failure(result)
+        }
+        return Written(digests: digests, size: body.length, committedAt: committedAt)
+    }
+
+    package func read(
+        _ placed: PlacedVersion, range: ByteRange?, in snapshot: GatewaySnapshot
+    ) async throws(TransferFailure) -> any BodyReader {
+        let reader = CopyReader(
+            placed.version, health.order(placed.copies), range: range, context: context(snapshot), report: report)
+        do throws(ReadFailure) {
+            try await reader.open()
+            return reader
+        } catch {
+            throw .unreadable(evidence: error.errors.map { "\($0.code.rawValue): \($0.evidence)" }.joined(separator: "; "))
+        }
+    }
+
+    package func createUpload(
+        _ order: UploadOrder, in snapshot: GatewaySnapshot
+    ) async throws(TransferFailure) -> UploadID {
+        let request = try request(order.write, size: 0, snapshot)
+        let driver = UploadDriver(uploads: uploads, writes: writes, context: context(snapshot))
+        switch await driver.create(request, checksumAlgorithm: order.checksumAlgorithm?.rawValue, checksumType: order.checksumType) {
+        case .created(let id): return id
+        case .refused(let refusal): throw failure(refusal)
+        }
+    }
+
+    package func writePart(
+        _ upload: Upload, number: Int, body: IncomingBody, in snapshot: GatewaySnapshot
+    ) async throws(TransferFailure) -> UploadPart {
+        let requirement = WriteRequirement(ack: upload.copies.count, minAck: min(snapshot.fleet.replication.minAck, upload.copies.count))
+        let driver = UploadDriver(uploads: uploads, writes: writes, context: context(snapshot))
+        switch await driver.putPart(upload, number: number, size: body.length, requirement: requirement, body: HashedBody(body)) {
+        case .stored(let etag, let checksums):
+            return UploadPart(
+                number: number, attempt: LeaseToken(upload.token.raw), size: body.length, etag: etag, checksums: checksums, backendETags: [:])
+        case .noSuchUpload: throw .noSuchUpload
+        case .refused(let refusal): throw failure(refusal)
+        }
+    }
+
+    package func completeUpload(
+        _ order: CompleteOrder, in snapshot: GatewaySnapshot
+    ) async throws(TransferFailure) -> Written {
+        let driver = UploadDriver(uploads: uploads, writes: writes, context: context(snapshot))
+        let replication = order.bucket.replication
+        let result = await driver.complete(
+            order.upload, object: ObjectName(bucket: order.bucket.id, key: order.key), chosen: order.chosen,
+            requirement: WriteRequirement(ack: replication.ack, minAck: replication.minAck), precondition: order.precondition,
+            readGrace: snapshot.fleet.safety.readGrace, digests: order.digests)
+        switch result {
+        case .completed(let digests, let size, let committedAt):
+            return Written(digests: digests, size: size, committedAt: committedAt)
+        case .noSuchUpload: throw .noSuchUpload
+        case .invalidPart(let number): throw .invalidPart(number: number)
+        case .preconditionFailed: throw .preconditionFailed
+        case .noSuchKey: throw .noSuchKey
+        case .refused(let refusal): throw failure(refusal)
+        case .unknown: throw .unknownOutcome
+        }
+    }
+
+    // MARK: Requests
+
+    private func context(_ snapshot: GatewaySnapshot) -> TransferContext {
+        TransferContext(
+            stores: snapshot.backends.mapValues { backend in
+                ObservedStore(backend.store, id: backend.standing.id, health: health)
+            }, keyPrefixes: snapshot.backends.mapValues(\.keyPrefix), identifiers: identifiers, limits: limits, crashPlan: crashPlan,
+            sleep: sleep)
+    }
+
+    private func request(_ order: WriteOrder, size: Int64, _ snapshot: GatewaySnapshot) throws(TransferFailure) -> WriteRequest {
+        let standings = snapshot.backends.values.map { backend in
+            var standing = backend.standing
+            standing.isHealthy = standing.isHealthy && (!standing.isEligible || health.admits(standing.id))
+            return standing
+        }
+        let targets = Placement.targets(for: ByteCount(size), routing: snapshot.fleet.routing, among: standings)
+        guard !targets.isEmpty else {
+            let isFull = standings.contains { $0.isEligible && $0.isHealthy }
+            throw isFull ? .overQuota : .noEligibleBackend
+        }
+        return WriteRequest(
+            object: order.object, bucketName: order.bucket.name, size: size, headers: order.headers, targets: targets,
+            requirement: WriteRequirement(ack: order.bucket.replication.ack, minAck: order.bucket.replication.minAck),
+            precondition: order.precondition, readGrace: snapshot.fleet.safety.readGrace)
+    }
+
+    private var report: @Sendable (ReadFinding) async -> Void {
+        let index = index
+        return { finding in
+            guard case .suspect(let copy) = finding else { return }
+            // If this fails, the next read finds it again.
+            do throws(CatalogError) { _ = try await index.markSuspect(copy.id) } catch { return }
+        }
+    }
+
+    // MARK: Failures
+
+    private func failure(_ result: WriteResult) -> TransferFailure {
+        switch result {
+        // Committed without digests cannot be: the body was read to its end before the commit.
+        case .committed, .unknown: .unknownOutcome
+        case .preconditionFailed: .preconditionFailed
+        case .noSuchKey: .noSuchKey
+        case .refused(let refusal): failure(refusal)
+        }
+    }
+
+    private func failure(_ refusal: WriteRefusal) -> TransferFailure {
+        switch refusal {
+        case .insufficientBackends(let admitted, let required, let refusals):
+            if !refusals.isEmpty, refusals.allSatisfy({ $0 == .overQuota }) { return .overQuota }
+            return admitted == 0 ? .noEligibleBackend : .tooFewCopies(stored: admitted, required: required, evidence: "\(refusals)")
+        case .backendsFailed(let succeeded, let required, let errors):
+            return .tooFewCopies(
+                stored: succeeded, required: required,
+                evidence: errors.map { "\($0.code.rawValue): \($0.evidence)" }.joined(separator: "; "))
+        case .bodyFailed(let error): return .body(error)
+        case .fenceLost: return .fenceLost
+        case .catalog(let error): return .catalog(error)
+        }
+    }
+}
+
+/// A client's body as `Transfer` takes it.
+private final class HashedBody: DigestingBody {
+    private let body: IncomingBody
+    init(_ body: IncomingBody) { self.body = body }
+    var contentDigests: ContentDigests? { body.digests }
+    func next() async throws(BodyError) -> Bytes? { try await body.reader.next() }
+}
+
+/// A backend whose answers teach the health board.
+private struct ObservedStore: ObjectStore {
+    private let store: any ObjectStore
+    private let id: BackendID
+    private let health: HealthBoard
+
+    init(_ store: any ObjectStore, id: BackendID, health: HealthBoard) {
+        self.store = store
+        self.id = id
+        self.health = health
+    }
+
+    private func observed<Answer>(_ call: () async throws(StoreError) -> Answer) async throws(StoreError) -> Answer {
+        do throws(StoreError) {
+            let answer = try await call()
+            health.record(id, nil)
+            return answer
+        } catch {
+            if BackendHealth.blames(error.code) { health.record(id, error) }
+            throw error
+        }
+    }
+
+    var capabilities: StoreCapabilities { store.capabilities }
+
+    func get(_ key: String, range: ByteRange?) async throws(StoreError) -> StoreReading {
+        try await observed { () async throws(StoreError) in try await store.get(key, range: range) }
+    }
+    func head(_ key: String) async throws(StoreError) -> StoredObject {
+        try await observed { () async throws(StoreError) in try await store.head(key) }
+    }
+    func list(prefix: String, after: String?, limit: Int) async throws(StoreError) -> StoreListing {
+        try await observed { () async throws(StoreError) in try await store.list(prefix: prefix, after: after, limit: limit) }
+    }
+    func put(
+        _ key: String, length: Int64, body: any BodyReader, metadata: StoredMetadata, ifAbsent: Bool
+    ) async throws(StoreError) -> StoredObject {
+        try await observed { () async throws(StoreError) in
+            try await store.put(key, length: length, body: body, metadata: metadata, ifAbsent: ifAbsent)
+        }
+    }
+    func delete(_ key: String, providerVersion: String?) async throws(StoreError) {
+        try await observed { () async throws(StoreError) in try await store.delete(key, providerVersion: providerVersion) }
+    }
+    func createUpload(_ key: String, metadata: StoredMetadata) async throws(StoreError) -> String {
+        try await observed { () async throws(StoreError) in try await store.createUpload(key, metadata: metadata) }
+    }
+    func putPart(
+        _ key: String, uploadID: String, number: Int, length: Int64, body: any BodyReader
+    ) async throws(StoreError) -> StoredPart {
+        try await observed { () async throws(StoreError) in
+            try await store.putPart(key, uploadID: uploadID, number: number, length: length, body: body)
+        }
+    }
+    func completeUpload(_ key: String, uploadID: String, parts: [StoredPart]) async throws(StoreError) -> StoredObject {
+        try await observed { () async throws(StoreError) in try await store.completeUpload(key, uploadID: uploadID, parts: parts) }
+    }
+    func abortUpload(_ key: String, uploadID: String) async throws(StoreError) {
+        try await observed { () async throws(StoreError) in try await store.abortUpload(key, uploadID: uploadID) }
+    }
+    func openUploads(_ key: String) async throws(StoreError) -> [String] {
+        try await observed { () async throws(StoreError) in try await store.openUploads(key) }
+    }
+    func listUploads(prefix: String) async throws(StoreError) -> [OpenUpload] {
+        try await observed { () async throws(StoreError) in try await store.listUploads(prefix: prefix) }
+    }
+}
