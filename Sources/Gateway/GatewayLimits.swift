@@ -4,6 +4,8 @@ package enum GatewayLimits {
     package static let keyBytesMax = 1024
     /// A single PUT or part: 5 GiB.
     package static let objectBytesMax: Int64 = 5 * 1024 * 1024 * 1024
+    /// Each part but the last: 5 MiB.
+    package static let partBytesMin: Int64 = 5 * 1024 * 1024
     package static let partNumberMax = 10_000
     /// Names and values of user metadata together.
     package static let userMetadataBytesMax = 2048
@@ -16,8 +18,4 @@ package enum GatewayLimits {
     package static let earlyAnswerAfter: Duration = .seconds(5)
     /// What `Retry-After` says with a 503.
     package static let retryAfterSeconds = 5
-    /// This many suspect copies on one backend within the window mean a wrong bucket or an empty disk, not damage
-    /// (DESIGN §6, Read).
-    package static let suspectsMax = 20
-    package static let suspectsWindow: Duration = .seconds(600)
 }

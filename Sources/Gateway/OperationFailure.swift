@@ -1,7 +1,6 @@
 package import Catalog
 package import HTTP
 package import S3
-import Transfer
 
 /// Why an operation gave no answer of its own: the evidence, before it becomes a code for the client.
 package enum OperationFailure: Error, Sendable, Equatable {
@@ -110,8 +109,6 @@ extension OperationFailure {
             return unavailable("No copy of the object can be read at the moment. Please try again.", evidence)
         case .noSuchUpload: return FailureAnswer(noSuchUpload)
         case .invalidPart(let number): return FailureAnswer(invalidPart(number))
-        case .partTooSmall(let number): return FailureAnswer(partTooSmall(number))
-        case .mismatch(let error): return FailureAnswer(error)
         }
     }
 
@@ -120,11 +117,6 @@ extension OperationFailure {
     static let noSuchUpload = S3Error(
         .noSuchUpload,
         "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.")
-    private static func partTooSmall(_ number: Int) -> S3Error {
-        S3Error(
-            .entityTooSmall, "Your proposed upload is smaller than the minimum allowed size",
-            details: ["MinSizeAllowed": "\(UploadDriver.partBytesMin)", "PartNumber": "\(number)"])
-    }
     static func invalidPart(_ number: Int) -> S3Error {
         S3Error(
             .invalidPart,

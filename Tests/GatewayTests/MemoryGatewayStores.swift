@@ -4,7 +4,6 @@ import Gateway
 import HTTP
 import S3
 import Synchronization
-import Transfer
 
 /// What stands behind the gateway in its tests: the catalog's answers and the bytes, in memory, under one lock.
 /// It follows the stores' contracts and nothing more; failures are scripted.
@@ -18,7 +17,7 @@ final class MemoryGatewayStores: ObjectIndex, WriteLedger, UploadLedger, ObjectT
         var uploads: [UploadID: Upload] = [:]
         var parts: [UploadID: [Int: UploadPart]] = [:]
         var partContent: [UploadID: [Int: [UInt8]]] = [:]
-        var completed: [UploadID: ContentDigests] = [:]
+        var completed: [UploadID: Written] = [:]
         var calls = 0
         var sequence: Int64 = 0
         var nextID: UInt64 = 1
@@ -220,7 +219,7 @@ final class MemoryGatewayStores: ObjectIndex, WriteLedger, UploadLedger, ObjectT
 
     func writePart(
         _ upload: Upload, number: Int, body: IncomingBody, in snapshot: GatewaySnapshot
-    ) async throws(TransferFailure) -> WrittenPart {
+    ) async throws(TransferFailure) -> UploadPart {
         try countedTransfer()
         let content = try await Self.collect(body)
         guard let digests = body.digests else { throw .unknownOutcome }
@@ -231,12 +230,10 @@ final class MemoryGatewayStores: ObjectIndex, WriteLedger, UploadLedger, ObjectT
             state.parts[upload.id, default: [:]][number] = part
             state.partContent[upload.id, default: [:]][number] = content
         }
-        return WrittenPart(size: part.size, etag: part.etag, checksums: part.checksums)
+        return part
     }
 
-    func completeUpload(
-        _ order: CompleteOrder, in snapshot: GatewaySnapshot
-    ) async throws(TransferFailure) -> ContentDigests {
+    func completeUpload(_ order: CompleteOrder, in snapshot: GatewaySnapshot) async throws(TransferFailure) -> Written {
         try countedTransfer()
         await completeGate()
         let (upload, parts, contents, earlier) = state.withLock { state in
@@ -252,20 +249,15 @@ final class MemoryGatewayStores: ObjectIndex, WriteLedger, UploadLedger, ObjectT
             guard let part = parts[one.number], part.etag == one.etag else { throw .invalidPart(number: one.number) }
             chosen.append(part)
         }
-        if let small = chosen.dropLast().first(where: { $0.size < UploadDriver.partBytesMin }) {
-            throw .partTooSmall(number: small.number)
-        }
-        let digests: ContentDigests
-        do throws(S3Error) { digests = try order.digests(chosen, upload) } catch { throw .mismatch(error) }
-        _ = try store(
-            upload.object, upload.headers, order.precondition, chosen.flatMap { contents[$0.number] ?? [] }, digests,
-            chosen.map(\.size))
+        let written = try store(
+            upload.object, upload.headers, order.precondition, chosen.flatMap { contents[$0.number] ?? [] },
+            order.digests(upload, chosen), chosen.map(\.size))
         state.withLock { state in
             state.uploads[order.upload]?.state = .completed
             state.parts[order.upload] = nil
-            state.completed[order.upload] = digests
+            state.completed[order.upload] = written
         }
-        return digests
+        return written
     }
 
     // MARK: UploadLedger

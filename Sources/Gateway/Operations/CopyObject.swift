@@ -74,10 +74,9 @@ extension GatewayOperations {
                 try await services.transfer.writePart(open, number: number, body: body, in: request.snapshot)
             }
             let digests = ContentDigests(etag: part.etag, checksums: part.checksums)
-            // A part's own time is seen in ListParts; here clients only show it.
-            let now = environment.now().seconds * 1_000_000
+            let modified = part.modifiedAt == 0 ? environment.now().seconds * 1_000_000 : part.modifiedAt
             return GatewayOperations.copyDocument(
-                "CopyPartResult", Written(digests: digests, size: part.size, committedAt: now))
+                "CopyPartResult", Written(digests: digests, size: part.size, committedAt: modified))
         }
     }
 

@@ -75,31 +75,77 @@ extension GatewayOperations {
         }
         let xml = try await IncomingBody.document(request, checksumsAreOfBody: false)
         let document = try refusing { () throws(S3Error) in try CompleteDocument(xml: xml) }
+        // A repeated Complete finds its parts gone; its result was kept.
+        if upload.state == .open { try await check(document, of: upload, request.fields) }
         let order = CompleteOrder(
             bucket: target.bucket, key: target.key, upload: upload.id,
             chosen: document.parts.map { ChosenPart(number: $0.number, etag: $0.etag) },
-            precondition: WriteHeaders.precondition(request.fields),
-            digests: CompletePromise(document, request.fields).digests)
+            precondition: WriteHeaders.precondition(request.fields), digests: MultipartDigests.digests)
         let location = "/\(target.bucket.name)/\(PercentCoding.encode(target.key, keepingSlash: true))"
         return try await patient(request, resource: location) { () async throws(OperationFailure) in
-            let digests = try await transferCall { () async throws(TransferFailure) in
+            let written = try await transferCall { () async throws(TransferFailure) in
                 try await services.transfer.completeUpload(order, in: request.snapshot)
             }
-            return GatewayOperations.completeDocument(target, location, digests)
+            return GatewayOperations.completeDocument(target, location, written)
         }
     }
 
-    private static func completeDocument(_ target: ObjectTarget, _ location: String, _ digests: ContentDigests) -> String {
+    /// What can be refused before anything is sealed: unknown parts, wrong ETags and checksums, parts that are too small.
+    private func check(
+        _ document: CompleteDocument, of upload: Upload, _ fields: Fields
+    ) async throws(OperationFailure) {
+        let parts = try await allParts(upload.id)
+        var size: Int64 = 0
+        for (index, chosen) in document.parts.enumerated() {
+            guard let part = parts[chosen.number], part.etag == chosen.etag else {
+                throw .transfer(.invalidPart(number: chosen.number))
+            }
+            for (algorithm, value) in chosen.checksums where part.checksums[algorithm].map({ $0 != value }) ?? false {
+                throw .transfer(.invalidPart(number: chosen.number))
+            }
+            if index < document.parts.count - 1, part.size < GatewayLimits.partBytesMin {
+                throw .refused(
+                    .entityTooSmall, "Your proposed upload is smaller than the minimum allowed object size.",
+                    [
+                        "ProposedSize": "\(part.size)", "MinSizeAllowed": "\(GatewayLimits.partBytesMin)",
+                        "PartNumber": "\(part.number)", "ETag": part.etag,
+                    ])
+            }
+            size += part.size
+        }
+        if let declared = fields["x-amz-mp-object-size"], declared != "\(size)" {
+            throw .refused(.invalidRequest, "The x-amz-mp-object-size header does not match the parts' sizes.")
+        }
+        try UploadChecksum.check(fields, upload, document.parts.compactMap { parts[$0.number] })
+    }
+
+    private func allParts(_ id: UploadID) async throws(OperationFailure) -> [Int: UploadPart] {
+        var parts: [Int: UploadPart] = [:]
+        var after = 0
+        // Ten pages at most: part numbers end at 10,000.
+        while after < GatewayLimits.partNumberMax {
+            let position = after
+            let page = try await catalogCall { () async throws(CatalogError) in
+                try await services.uploads.parts(id, after: position, limit: 1000)
+            }
+            for part in page { parts[part.number] = part }
+            guard page.count == 1000, let last = page.last, last.number > after else { break }
+            after = last.number
+        }
+        return parts
+    }
+
+    private static func completeDocument(_ target: ObjectTarget, _ location: String, _ written: Written) -> String {
         var writer = XMLWriter()
         writer.element("CompleteMultipartUploadResult", namespaced: true) { writer in
             writer.text("Location", location)
             writer.text("Bucket", target.bucket.name)
             writer.text("Key", target.key)
-            writer.text("ETag", ETag.quoted(digests.etag))
-            for (algorithm, value) in digests.checksums.sorted(by: { $0.key < $1.key }) {
+            writer.text("ETag", ETag.quoted(written.digests.etag))
+            for (algorithm, value) in written.digests.checksums.sorted(by: { $0.key < $1.key }) {
                 if let known = ChecksumAlgorithm(rawValue: algorithm) { writer.text(known.elementName, value) }
             }
-            if let type = digests.checksumType { writer.text("ChecksumType", type) }
+            if let type = written.digests.checksumType { writer.text("ChecksumType", type) }
         }
         return writer.document
     }

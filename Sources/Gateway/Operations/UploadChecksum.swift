@@ -37,33 +37,13 @@ enum UploadChecksum {
     static func algorithms(_ upload: Upload) -> [ChecksumAlgorithm] {
         upload.checksumAlgorithm.flatMap(ChecksumAlgorithm.init(rawValue:)).map { [$0] } ?? []
     }
-}
 
-/// What a Complete promises about its parts and the whole, checked before anything is sealed.
-struct CompletePromise: Sendable {
-    private let document: CompleteDocument
-    private let fields: Fields
-
-    init(_ document: CompleteDocument, _ fields: Fields) {
-        self.document = document
-        self.fields = fields
-    }
-
-    func digests(_ parts: [UploadPart], _ upload: Upload) throws(S3Error) -> ContentDigests {
-        for (chosen, part) in zip(document.parts, parts) {
-            for (algorithm, value) in chosen.checksums where part.checksums[algorithm].map({ $0 != value }) ?? false {
-                throw OperationFailure.invalidPart(part.number)
-            }
-        }
-        let size = parts.reduce(0) { $0 + $1.size }
-        if let declared = fields["x-amz-mp-object-size"], declared != "\(size)" {
-            throw S3Error(.invalidRequest, "The x-amz-mp-object-size header does not match the parts' sizes.")
-        }
+    /// A full-object checksum that Complete names must be the parts' own.
+    static func check(_ fields: Fields, _ upload: Upload, _ parts: [UploadPart]) throws(OperationFailure) {
         let digests = MultipartDigests.digests(upload, parts)
         for (algorithm, value) in digests.checksums {
             guard let promised = fields["x-amz-checksum-\(algorithm)"], promised != value else { continue }
-            throw S3Error(.badDigest, "The \(algorithm.uppercased()) you specified did not match the calculated checksum.")
+            throw .refused(.badDigest, "The \(algorithm.uppercased()) you specified did not match the calculated checksum.")
         }
-        return digests
     }
 }

@@ -34,11 +34,11 @@ package struct CompleteOrder: Sendable {
     package var upload: UploadID
     package var chosen: [ChosenPart]
     package var precondition: WritePrecondition
-    /// What clients will see of the object, from the parts that were chosen; throws where they are not what was promised.
-    package var digests: @Sendable ([UploadPart], Upload) throws(S3Error) -> ContentDigests
+    /// What clients will see of the object, from the parts that were chosen.
+    package var digests: @Sendable (Upload, [UploadPart]) -> ContentDigests
     package init(
         bucket: ServedBucket, key: String, upload: UploadID, chosen: [ChosenPart], precondition: WritePrecondition,
-        digests: @escaping @Sendable ([UploadPart], Upload) throws(S3Error) -> ContentDigests
+        digests: @escaping @Sendable (Upload, [UploadPart]) -> ContentDigests
     ) {
         self.bucket = bucket
         self.key = key
@@ -59,19 +59,6 @@ package struct Written: Sendable, Equatable {
         self.digests = digests
         self.size = size
         self.committedAt = committedAt
-    }
-}
-
-/// A part as a client is told about it.
-package struct WrittenPart: Sendable, Equatable {
-    package var size: Int64
-    /// MD5 in hex.
-    package var etag: String
-    package var checksums: [String: String]
-    package init(size: Int64, etag: String, checksums: [String: String]) {
-        self.size = size
-        self.etag = etag
-        self.checksums = checksums
     }
 }
 
@@ -96,10 +83,6 @@ package enum TransferFailure: Error, Sendable, Equatable {
     case unreadable(evidence: String)
     case noSuchUpload
     case invalidPart(number: Int)
-    /// A part that is not the last has fewer bytes than S3 allows.
-    case partTooSmall(number: Int)
-    /// The parts do not make what the client promised.
-    case mismatch(S3Error)
 }
 
 /// What the gateway asks of the one implementation of "move bytes safely". The snapshot is the request's own.
@@ -114,9 +97,7 @@ package protocol ObjectTransfer: Sendable {
     /// Stores a part on every backend of the upload.
     func writePart(
         _ upload: Upload, number: Int, body: IncomingBody, in snapshot: GatewaySnapshot
-    ) async throws(TransferFailure) -> WrittenPart
+    ) async throws(TransferFailure) -> UploadPart
     /// Completes on each backend and commits; a repeated Complete answers as the first.
-    func completeUpload(
-        _ order: CompleteOrder, in snapshot: GatewaySnapshot
-    ) async throws(TransferFailure) -> ContentDigests
+    func completeUpload(_ order: CompleteOrder, in snapshot: GatewaySnapshot) async throws(TransferFailure) -> Written
 }
