@@ -66,13 +66,26 @@ package struct RequestHead: Sendable, Equatable {
         self.fields = fields
     }
 
-    /// The raw path: the target up to the first `?`, percent-encoding as it came.
-    package var rawPath: Substring { target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)[0] }
+    /// The raw path: the target up to the first `?`, percent-encoding as it came; in absolute form without scheme and host.
+    package var rawPath: Substring {
+        let path = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)[0]
+        guard let authority = RequestHead.authority(ofTarget: target) else { return path }
+        return authority.endIndex < path.endIndex ? path[authority.endIndex...] : "/"
+    }
 
     /// The raw query after the first `?`, or nil if there is none.
     package var rawQuery: Substring? {
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         return parts.count == 2 ? parts[1] : nil
+    }
+
+    /// Host and port of a target in absolute form, `http://host:port/path` (RFC 9112 §3.2.2); nil for the other forms.
+    package static func authority(ofTarget target: String) -> Substring? {
+        if target.utf8.first == 0x2F { return nil }
+        for scheme in ["http://", "https://"] where Fields.same(String(target.prefix(scheme.count)), scheme) {
+            return target.dropFirst(scheme.count).prefix { $0 != "/" && $0 != "?" }
+        }
+        return nil
     }
 }
 
