@@ -20,9 +20,12 @@ package struct ChunkedDecoder: Sendable {
     /// Bytes of a chunk's size line, extensions included.
     package static let sizeLineMax = 256
     package static let trailersMax = 8 * 1024
+    /// Bytes of extensions in a whole body, so that a sender can't make us read far more than it says it sends.
+    package static let extensionsMax = 16 * 1024
 
     private var state = State.size
     private var line: [UInt8] = []
+    private var extensionBytes = 0
     package private(set) var trailers = Fields()
 
     package init() {}
@@ -72,7 +75,7 @@ package struct ChunkedDecoder: Sendable {
         return false
     }
 
-    private func chunkSize() throws(HeadError) -> Int64 {
+    private mutating func chunkSize() throws(HeadError) -> Int64 {
         var size: Int64 = 0
         var digits = 0
         for byte in line.dropLast(2) {
@@ -86,6 +89,8 @@ package struct ChunkedDecoder: Sendable {
                 guard line.dropLast(2).allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
                     throw HeadError(400, "control character in a chunk extension")
                 }
+                extensionBytes += line.count
+                guard extensionBytes <= ChunkedDecoder.extensionsMax else { throw HeadError(400, "too many chunk extensions") }
                 return size
             default: throw HeadError(400, "malformed chunk size")
             }

@@ -78,7 +78,10 @@ extension WallTime {
             let month = WallTime.months.firstIndex(of: String(parts[2]))
         else { return nil }
         let clock = parts[4].split(separator: ":", omittingEmptySubsequences: false)
-        guard clock.count == 3 else { return nil }
+        // Fixed widths (RFC 9110 §5.6.7): a year of two digits is another format, not the first century.
+        guard clock.count == 3, clock.allSatisfy({ $0.utf8.count == 2 }), parts[1].utf8.count == 2, parts[3].utf8.count == 4 else {
+            return nil
+        }
         self.init(
             year: parts[3], month: "\(month + 1)", day: parts[1], hour: clock[0], minute: clock[1], second: clock[2])
     }
@@ -93,7 +96,7 @@ extension WallTime {
             second: cut(13..<15))
     }
 
-    /// Parses RFC 3339 in UTC, the fraction being optional.
+    /// Parses RFC 3339 in UTC; the fraction is optional, at most nine digits.
     package init?(rfc3339 text: String) {
         let c = Array(text)
         guard c.count >= 20, c.last == "Z", c[4] == "-", c[7] == "-", c[10] == "T", c[13] == ":", c[16] == ":" else {
@@ -103,6 +106,12 @@ extension WallTime {
         self.init(
             year: cut(0..<4), month: cut(5..<7), day: cut(8..<10), hour: cut(11..<13), minute: cut(14..<16),
             second: cut(17..<19))
+        guard c.count > 20 else { return }
+        let fraction = cut(20..<(c.count - 1))
+        guard c[19] == ".", (1...9).contains(fraction.utf8.count), fraction.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }),
+            let value = Int32(fraction + String(repeating: "0", count: 9 - fraction.utf8.count))
+        else { return nil }
+        nanoseconds = value
     }
 
     private init?(

@@ -1,9 +1,10 @@
-/// Writes heads. A value with CR, LF or NUL is dropped to its safe part, so that no header can be injected.
+/// Writes heads. What could end a line or a name is left out of it, so that no header can be injected: CR, LF and NUL from values,
+/// white space too from targets, all but token characters from names.
 package enum HeadEncoder {
     package static func request(_ head: RequestHead, into output: inout [UInt8]) {
-        output.append(contentsOf: head.method.name.utf8)
+        appendName(head.method.name, into: &output)
         output.append(0x20)
-        appendSafe(head.target, into: &output)
+        for byte in head.target.utf8 where byte > 0x20 && byte != 0x7F { output.append(byte) }
         output.append(contentsOf: " HTTP/1.1\r\n".utf8)
         fields(head.fields, into: &output)
         output.append(contentsOf: "\r\n".utf8)
@@ -20,7 +21,7 @@ package enum HeadEncoder {
     }
 
     package static func field(_ name: String, _ value: String, into output: inout [UInt8]) {
-        appendSafe(name, into: &output)
+        appendName(name, into: &output)
         output.append(contentsOf: ": ".utf8)
         appendSafe(value, into: &output)
         output.append(contentsOf: "\r\n".utf8)
@@ -34,6 +35,10 @@ package enum HeadEncoder {
 
     private static func appendSafe(_ text: String, into output: inout [UInt8]) {
         for byte in text.utf8 where byte != 0x0D && byte != 0x0A && byte != 0 { output.append(byte) }
+    }
+
+    private static func appendName(_ text: String, into output: inout [UInt8]) {
+        for byte in text.utf8 where HeadParser.isToken(byte) { output.append(byte) }
     }
 
     private static func phrase(_ code: Int) -> String {
@@ -54,10 +59,13 @@ package enum HeadEncoder {
         case 411: "Length Required"
         case 412: "Precondition Failed"
         case 413: "Content Too Large"
+        case 414: "URI Too Long"
         case 416: "Range Not Satisfiable"
+        case 429: "Too Many Requests"
         case 431: "Request Header Fields Too Large"
         case 500: "Internal Server Error"
         case 501: "Not Implemented"
+        case 502: "Bad Gateway"
         case 503: "Service Unavailable"
         case 505: "HTTP Version Not Supported"
         case 507: "Insufficient Storage"

@@ -22,6 +22,8 @@ package enum Framing: Sendable, Equatable {
 package enum HeadLimits {
     /// Bytes of the whole head.
     package static let bytesMax = 32 * 1024
+    /// Bytes of the request line: an S3 key of 1,024 bytes, all escaped, and a presigned query with a session token fit well.
+    package static let requestLineMax = 16 * 1024
     package static let fieldsMax = 128
 }
 
@@ -49,15 +51,12 @@ package enum HeadParser {
     package static func request(
         _ input: UnsafeRawBufferPointer, scanned: inout Int
     ) throws(HeadError) -> ParsedRequestHead? {
-        guard let end = try endOfHead(input, &scanned, tooLarge: 431) else { return nil }
+        guard let end = try endOfHead(input, &scanned, tooLarge: 431, lineMax: HeadLimits.requestLineMax) else { return nil }
         var lines = LineCursor(input, end: end)
         let (method, target, isVersion11) = try requestLine(lines.next())
         let fields = try self.fields(&lines)
-        let framing = try requestFraming(fields)
-        let hosts = fields.values("host")
-        guard hosts.count == 1 || (!isVersion11 && hosts.isEmpty) else {
-            throw HeadError(400, "\(hosts.count) Host fields")
-        }
+        let framing = try requestFraming(fields, isVersion11: isVersion11)
+        try checkHost(fields.values("host"), target: target, isVersion11: isVersion11)
         return ParsedRequestHead(
             head: RequestHead(method: Method(method), target: target, fields: fields), framing: framing,
             keepsAlive: keepsAlive(fields, isVersion11: isVersion11),
@@ -69,11 +68,11 @@ package enum HeadParser {
     package static func response(
         _ input: UnsafeRawBufferPointer, scanned: inout Int, to method: Method
     ) throws(HeadError) -> ParsedResponseHead? {
-        guard let end = try endOfHead(input, &scanned, tooLarge: 502) else { return nil }
+        guard let end = try endOfHead(input, &scanned, tooLarge: 502, lineMax: HeadLimits.bytesMax) else { return nil }
         var lines = LineCursor(input, end: end)
         let (status, isVersion11) = try statusLine(lines.next())
         let fields = try self.fields(&lines)
-        let framing = try responseFraming(fields, status: status, method: method)
+        let framing = try responseFraming(fields, status: status, method: method, isVersion11: isVersion11)
         return ParsedResponseHead(
             status: Status(status), fields: fields, framing: framing,
             keepsAlive: framing != .untilClose && keepsAlive(fields, isVersion11: isVersion11), length: end)
@@ -89,7 +88,7 @@ package enum HeadParser {
 
     /// The index behind the empty line, or nil. A bare LF or CR is refused as soon as it is seen.
     private static func endOfHead(
-        _ input: UnsafeRawBufferPointer, _ scanned: inout Int, tooLarge: Int
+        _ input: UnsafeRawBufferPointer, _ scanned: inout Int, tooLarge: Int, lineMax: Int
     ) throws(HeadError) -> Int? {
         var index = scanned
         while index < input.count {
@@ -98,7 +97,7 @@ package enum HeadParser {
                 guard index > 0, input[index - 1] == 0x0D else { throw HeadError(400, "bare LF in head") }
                 if index == 1 { throw HeadError(400, "empty line before the head") }
                 if index >= 3, input[index - 2] == 0x0A {
-                    guard index < HeadLimits.bytesMax else { throw HeadError(tooLarge, "head too large") }
+                    try checkSize(input, index, tooLarge, lineMax)
                     return index + 1
                 }
             } else if index > 0, input[index - 1] == 0x0D {
@@ -107,8 +106,16 @@ package enum HeadParser {
             index += 1
         }
         scanned = index
-        guard index < HeadLimits.bytesMax else { throw HeadError(tooLarge, "head too large") }
+        try checkSize(input, index, tooLarge, lineMax)
         return nil
+    }
+
+    /// - Parameter count: how many bytes of `input` are known to belong to the head
+    private static func checkSize(
+        _ input: UnsafeRawBufferPointer, _ count: Int, _ tooLarge: Int, _ lineMax: Int
+    ) throws(HeadError) {
+        if count > lineMax, !input[..<lineMax].contains(0x0A) { throw HeadError(414, "request line too long") }
+        guard count < HeadLimits.bytesMax else { throw HeadError(tooLarge, "head too large") }
     }
 
     // MARK: First lines
@@ -122,21 +129,43 @@ package enum HeadParser {
         guard !method.isEmpty, method.count <= 32, method.allSatisfy(isToken) else {
             throw HeadError(400, "malformed method")
         }
-        guard !target.isEmpty, target.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
+        // ASCII only (RFC 3986 §2), also because Swift would see `?` with a combining mark behind it as another character.
+        guard !target.isEmpty, target.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x23 }) else {
             throw HeadError(400, "malformed request target")
         }
-        guard target[0] == 0x2F || target.count == 1 && target[0] == 0x2A || hasScheme(target) else {
+        let text = String(decoding: target, as: UTF8.self)
+        guard target[0] == 0x2F || text == "*" || RequestHead.authority(ofTarget: text) != nil else {
             throw HeadError(400, "request target in a form that is not served")
-        }
-        guard let text = String(validating: target, as: UTF8.self) else {
-            throw HeadError(400, "request target is not UTF-8")
         }
         let version = try self.version(UnsafeRawBufferPointer(rebasing: line[(last + 1)...]))
         return (String(decoding: method, as: UTF8.self), text, version)
     }
 
-    private static func hasScheme(_ target: UnsafeRawBufferPointer) -> Bool {
-        target.starts(with: Array("http://".utf8)) || target.starts(with: Array("https://".utf8))
+    /// Exactly one, well-formed, and equal to the authority of a target in absolute form (RFC 9112 §3.2): two opinions about
+    /// the host are how requests get past a check.
+    private static func checkHost(_ hosts: [String], target: String, isVersion11: Bool) throws(HeadError) {
+        if hosts.isEmpty, !isVersion11 { return }
+        guard hosts.count == 1 else { throw HeadError(400, "\(hosts.count) Host fields") }
+        guard isAuthority(hosts[0]) else { throw HeadError(400, "malformed Host") }
+        if let authority = RequestHead.authority(ofTarget: target), !Fields.same(String(authority), hosts[0]) {
+            throw HeadError(400, "Host differs from the request target")
+        }
+    }
+
+    /// `uri-host [ ":" port ]` (RFC 3986 §3.2), without user information; an address in brackets is checked for its characters.
+    private static func isAuthority(_ text: String) -> Bool {
+        var host = Array(text.utf8)[...]
+        if let colon = host.lastIndex(of: 0x3A), host.last != 0x5D {
+            let port = host[(colon + 1)...]
+            guard port.count <= 5, port.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }) else { return false }
+            host = host[..<colon]
+        }
+        if host.first == 0x5B {
+            let inside = host.dropFirst().dropLast()
+            return host.last == 0x5D && !inside.isEmpty
+                && inside.allSatisfy { $0 == 0x3A || PercentCoding.isUnreserved($0) }
+        }
+        return !host.isEmpty && host.allSatisfy { PercentCoding.isUnreserved($0) || "%!$&'()*+,;=".utf8.contains($0) }
     }
 
     private static func version(_ bytes: UnsafeRawBufferPointer) throws(HeadError) -> Bool {
@@ -186,7 +215,7 @@ package enum HeadParser {
     }
 
     /// RFC 9110 §5.6.2.
-    private static func isToken(_ byte: UInt8) -> Bool {
+    static func isToken(_ byte: UInt8) -> Bool {
         switch byte {
         case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
         case 0x21, 0x23, 0x24, 0x25, 0x26, 0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E, 0x5F, 0x60, 0x7C, 0x7E: true
@@ -196,11 +225,12 @@ package enum HeadParser {
 
     // MARK: Framing
 
-    private static func requestFraming(_ fields: Fields) throws(HeadError) -> Framing {
+    private static func requestFraming(_ fields: Fields, isVersion11: Bool) throws(HeadError) -> Framing {
         let encodings = fields.values("transfer-encoding")
         let lengths = fields.values("content-length")
         if !encodings.isEmpty {
             guard lengths.isEmpty else { throw HeadError(400, "Content-Length with Transfer-Encoding") }
+            guard isVersion11 else { throw HeadError(400, "Transfer-Encoding in HTTP/1.0") }
             guard encodings.count == 1, Fields.same(encodings[0], "chunked") else {
                 throw HeadError(501, "Transfer-Encoding other than chunked")
             }
@@ -210,12 +240,14 @@ package enum HeadParser {
         return length == 0 ? .none : .length(length)
     }
 
-    private static func responseFraming(_ fields: Fields, status: Int, method: Method) throws(HeadError) -> Framing {
+    private static func responseFraming(
+        _ fields: Fields, status: Int, method: Method, isVersion11: Bool
+    ) throws(HeadError) -> Framing {
         if method == .head || status < 200 || status == 204 || status == 304 { return .none }
         let encodings = fields.values("transfer-encoding")
         let lengths = fields.values("content-length")
         if !encodings.isEmpty {
-            guard lengths.isEmpty, encodings.count == 1, Fields.same(encodings[0], "chunked") else {
+            guard isVersion11, lengths.isEmpty, encodings.count == 1, Fields.same(encodings[0], "chunked") else {
                 throw HeadError(502, "ambiguous framing")
             }
             return .chunked
