@@ -18,4 +18,8 @@ package enum GatewayLimits {
     package static let earlyAnswerAfter: Duration = .seconds(5)
     /// What `Retry-After` says with a 503.
     package static let retryAfterSeconds = 5
+    /// This many suspect copies on one backend within the window mean a wrong bucket or an empty disk, not damage
+    /// (DESIGN §6, Read).
+    package static let suspectsMax = 20
+    package static let suspectsWindow: Duration = .seconds(600)
 }

@@ -2,6 +2,7 @@ package import Catalog
 package import HTTP
 package import S3
 import Spec
+package import Telemetry
 package import Transfer
 
 /// The gateway's side of `Transfer`: chooses targets for a request, carries the bytes, and turns every end into one of
@@ -9,22 +10,25 @@ package import Transfer
 package struct TransferService: ObjectTransfer {
     private let writes: any WriteLedger
     private let uploads: any UploadLedger
-    private let index: any ObjectIndex
     private let health: HealthBoard
+    private let findings: ReadFindings
     private let identifiers: any IdentifierSource
     private let limits: TransferLimits
     private let crashPlan: CrashPlan
     private let sleep: @Sendable (Duration) async throws(CancellationError) -> Void
 
+    /// - Parameters:
+    ///   - metrics: where failovers and suspects are counted; nil in commands that serve no metrics
     package init(
         writes: any WriteLedger, uploads: any UploadLedger, index: any ObjectIndex, health: HealthBoard,
         identifiers: any IdentifierSource, limits: TransferLimits = TransferLimits(), crashPlan: CrashPlan,
+        metrics: GatewayMetrics? = nil, logger: Logger = .silent,
         sleep: @escaping @Sendable (Duration) async throws(CancellationError) -> Void
     ) {
         self.writes = writes
         self.uploads = uploads
-        self.index = index
         self.health = health
+        findings = ReadFindings(index: index, health: health, metrics: metrics, logger: logger)
         self.identifiers = identifiers
         self.limits = limits
         self.crashPlan = crashPlan
@@ -48,8 +52,12 @@ package struct TransferService: ObjectTransfer {
     package func read(
         _ placed: PlacedVersion, range: ByteRange?, in snapshot: GatewaySnapshot
     ) async throws(TransferFailure) -> any BodyReader {
+        let findings = findings
         let reader = CopyReader(
-            placed.version, health.order(placed.copies), range: range, context: context(snapshot), report: report)
+            placed.version, health.order(placed.copies), range: range, context: context(snapshot)
+        ) { finding in
+            await findings.take(finding, snapshot)
+        }
         do throws(ReadFailure) {
             try await reader.open()
             return reader
@@ -131,15 +139,6 @@ package struct TransferService: ObjectTransfer {
             precondition: order.precondition, readGrace: snapshot.fleet.safety.readGrace)
     }
 
-    private var report: @Sendable (ReadFinding) async -> Void {
-        let index = index
-        return { finding in
-            guard case .suspect(let copy) = finding else { return }
-            // If this fails, the next read finds it again.
-            do throws(CatalogError) { _ = try await index.markSuspect(copy.id) } catch { return }
-        }
-    }
-
     // MARK: Failures
 
     private func failure(_ result: WriteResult) -> TransferFailure {
@@ -163,6 +162,8 @@ package struct TransferService: ObjectTransfer {
                 evidence: errors.map { "\($0.code.rawValue): \($0.evidence)" }.joined(separator: "; "))
         case .bodyFailed(let error): return .body(error)
         case .fenceLost: return .fenceLost
+        // Only an intent ends so, and an intent shows nothing: the client may simply try again.
+        case .catalog(.unknownOutcome(let evidence)): return .catalog(.unavailable(evidence: evidence))
         case .catalog(let error): return .catalog(error)
         }
     }
@@ -174,72 +175,4 @@ private final class HashedBody: DigestingBody {
     init(_ body: IncomingBody) { self.body = body }
     var contentDigests: ContentDigests? { body.digests }
     func next() async throws(BodyError) -> Bytes? { try await body.reader.next() }
-}
-
-/// A backend whose answers teach the health board.
-private struct ObservedStore: ObjectStore {
-    private let store: any ObjectStore
-    private let id: BackendID
-    private let health: HealthBoard
-
-    init(_ store: any ObjectStore, id: BackendID, health: HealthBoard) {
-        self.store = store
-        self.id = id
-        self.health = health
-    }
-
-    private func observed<Answer>(_ call: () async throws(StoreError) -> Answer) async throws(StoreError) -> Answer {
-        do throws(StoreError) {
-            let answer = try await call()
-            health.record(id, nil)
-            return answer
-        } catch {
-            if BackendHealth.blames(error.code) { health.record(id, error) }
-            throw error
-        }
-    }
-
-    var capabilities: StoreCapabilities { store.capabilities }
-
-    func get(_ key: String, range: ByteRange?) async throws(StoreError) -> StoreReading {
-        try await observed { () async throws(StoreError) in try await store.get(key, range: range) }
-    }
-    func head(_ key: String) async throws(StoreError) -> StoredObject {
-        try await observed { () async throws(StoreError) in try await store.head(key) }
-    }
-    func list(prefix: String, after: String?, limit: Int) async throws(StoreError) -> StoreListing {
-        try await observed { () async throws(StoreError) in try await store.list(prefix: prefix, after: after, limit: limit) }
-    }
-    func put(
-        _ key: String, length: Int64, body: any BodyReader, metadata: StoredMetadata, ifAbsent: Bool
-    ) async throws(StoreError) -> StoredObject {
-        try await observed { () async throws(StoreError) in
-            try await store.put(key, length: length, body: body, metadata: metadata, ifAbsent: ifAbsent)
-        }
-    }
-    func delete(_ key: String, providerVersion: String?) async throws(StoreError) {
-        try await observed { () async throws(StoreError) in try await store.delete(key, providerVersion: providerVersion) }
-    }
-    func createUpload(_ key: String, metadata: StoredMetadata) async throws(StoreError) -> String {
-        try await observed { () async throws(StoreError) in try await store.createUpload(key, metadata: metadata) }
-    }
-    func putPart(
-        _ key: String, uploadID: String, number: Int, length: Int64, body: any BodyReader
-    ) async throws(StoreError) -> StoredPart {
-        try await observed { () async throws(StoreError) in
-            try await store.putPart(key, uploadID: uploadID, number: number, length: length, body: body)
-        }
-    }
-    func completeUpload(_ key: String, uploadID: String, parts: [StoredPart]) async throws(StoreError) -> StoredObject {
-        try await observed { () async throws(StoreError) in try await store.completeUpload(key, uploadID: uploadID, parts: parts) }
-    }
-    func abortUpload(_ key: String, uploadID: String) async throws(StoreError) {
-        try await observed { () async throws(StoreError) in try await store.abortUpload(key, uploadID: uploadID) }
-    }
-    func openUploads(_ key: String) async throws(StoreError) -> [String] {
-        try await observed { () async throws(StoreError) in try await store.openUploads(key) }
-    }
-    func listUploads(prefix: String) async throws(StoreError) -> [OpenUpload] {
-        try await observed { () async throws(StoreError) in try await store.listUploads(prefix: prefix) }
-    }
 }

@@ -2,7 +2,6 @@ import Catalog
 import HTTP
 import S3
 import Spec
-import Synchronization
 import Testing
 
 @testable import Gateway
@@ -45,7 +44,7 @@ import Testing
                     }
                 }
             }
-            #expect(harness.stores.state.withLock { $0.calls } == 0)
+            #expect(harness.effects == 0)
         }
     }
 
@@ -110,7 +109,7 @@ import Testing
             let delete = "<Delete><Object><Key>loki/k</Key></Object><Object><Key>k</Key></Object></Delete>"
             let answer = await harness.send(.post, "/photos?delete", body: delete, key: "lokikey")
             #expect(answer.elements("Key") == ["loki/k", "k"] && answer.elements("Code") == ["AccessDenied"])
-            #expect(harness.stores.content(GatewayHarness.photos, "k") != nil)
+            #expect(await harness.exists("k"))
         }
     }
 

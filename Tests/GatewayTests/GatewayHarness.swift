@@ -6,6 +6,8 @@ import S3
 import Spec
 import Synchronization
 import Telemetry
+import TestSupport
+import Transfer
 
 /// A gateway with its doubles, a fixed clock, and clients that sign by hand.
 struct GatewayHarness: Sendable {
@@ -34,7 +36,11 @@ struct GatewayHarness: Sendable {
         var code: String? { element("Code") }
     }
 
-    let stores: MemoryGatewayStores
+    let catalog: MemoryCatalog
+    /// Three backends: a, b, c.
+    let backends: [MemoryStore]
+    let transfer: ScriptedTransfer
+    let health: HealthBoard
     let server: GatewayServer
     let metrics: Metrics
     let logLines: LogLines
@@ -46,23 +52,52 @@ struct GatewayHarness: Sendable {
         var all: [String] { lines.withLock { $0 } }
     }
 
-    static let snapshot = GatewaySnapshot(
-        revision: 1, fleet: FleetSpec(name: "test", replication: ReplicationSpec(factor: 2)), buckets: [photos, logs],
-        credentials: [
-            GatewayCredential(
-                accessKeyID: "photoskey", secret: Secret("photossecret"), grants: ["photos": [Grant(access: .readWrite)]]),
-            GatewayCredential(
-                accessKeyID: "readerkey", secret: Secret("readersecret"), grants: ["photos": [Grant(access: .readOnly)]]),
-            GatewayCredential(
-                accessKeyID: "lokikey", secret: Secret("lokisecret"),
-                grants: ["photos": [Grant(access: .readWrite, prefixes: ["loki/"])], "logs": [Grant(access: .readWrite)]]),
-        ],
-        backends: [])
+    static let credentials = [
+        GatewayCredential(
+            accessKeyID: "photoskey", secret: Secret("photossecret"), grants: ["photos": [Grant(access: .readWrite)]]),
+        GatewayCredential(
+            accessKeyID: "readerkey", secret: Secret("readersecret"), grants: ["photos": [Grant(access: .readOnly)]]),
+        GatewayCredential(
+            accessKeyID: "lokikey", secret: Secret("lokisecret"),
+            grants: ["photos": [Grant(access: .readWrite, prefixes: ["loki/"])], "logs": [Grant(access: .readWrite)]]),
+    ]
+    private static let names = ["a", "b", "c"]
+
+    private static func fleet(_ backends: [MemoryStore], quota: ByteCount?) -> GatewaySnapshot {
+        let served = backends.enumerated().map { index, store in
+            ServedBackend(
+                standing: BackendStanding(
+                    id: BackendID(Int32(index + 1)), name: names[index], isEligible: true, isHealthy: true, quota: quota,
+                    occupied: .zero),
+                keyPrefix: "sluice/", store: store)
+        }
+        return GatewaySnapshot(
+            revision: 1, fleet: FleetSpec(name: "test", replication: ReplicationSpec(factor: 2)), buckets: [photos, logs],
+            credentials: credentials, backends: served)
+    }
+
+    private static func catalog() -> MemoryCatalog {
+        let catalog = MemoryCatalog()
+        catalog.edit { tables in
+            for bucket in [photos, logs] {
+                tables.buckets[bucket.id] = BucketRecord(
+                    id: bucket.id, name: bucket.name, isDeclared: true, createdAt: bucket.createdAt)
+            }
+            for (index, name) in names.enumerated() {
+                let id = BackendID(Int32(index + 1))
+                tables.backends[id] = BackendRecord(
+                    id: id, uid: ID128(high: 9, low: UInt64(index)), name: name, phase: .active, isDeclared: true,
+                    spec: BackendSpec(name: name, location: .directory(path: "/" + name)), generation: 1, isMarked: true)
+                tables.usage[id] = BackendUsage()
+            }
+        }
+        return catalog
+    }
 
     /// Runs a test with jobs that may outlive their requests, as in the real program.
     static func run(
         domain: String? = nil, level: LogLevel = .info, ready: Bool = true, sleepsNotAtAll: Bool = false,
-        completeGate: @escaping @Sendable () async -> Void = {}, _ test: (GatewayHarness) async throws -> Void
+        quota: ByteCount? = nil, _ test: (GatewayHarness) async throws -> Void
     ) async throws {
         let (jobs, feed) = AsyncStream<@Sendable () async -> Void>.makeStream()
         let environment = GatewayEnvironment(
@@ -72,18 +107,29 @@ struct GatewayHarness: Sendable {
                 try? await Task.sleep(for: duration)
             },
             spawn: { job in feed.yield(job) })
-        let stores = MemoryGatewayStores(completeGate: completeGate)
+        let catalog = catalog()
+        let backends = names.map { _ in MemoryStore() }
         let metrics = Metrics()
+        let gatewayMetrics = GatewayMetrics(metrics)
         let lines = LogLines()
-        let snapshots = SnapshotCell(ready ? snapshot : nil)
+        let logger = Logger(level: level, now: { "" }, sink: { lines.append($0) })
+        let health = HealthBoard(elapsed: environment.elapsed)
+        let transfer = ScriptedTransfer(
+            TransferService(
+                writes: catalog, uploads: catalog, index: catalog, health: health, identifiers: SerialIdentifiers(),
+                crashPlan: .none, metrics: gatewayMetrics, logger: logger
+            ) { duration throws(CancellationError) in
+                do { try await Task.sleep(for: duration) } catch { throw CancellationError() }
+            })
+        let snapshots = SnapshotCell(ready ? fleet(backends, quota: quota) : nil)
         let server = GatewayServer(
             snapshots: snapshots,
-            services: GatewayServices(index: stores, writes: stores, uploads: stores, transfer: stores),
+            services: GatewayServices(index: catalog, writes: catalog, uploads: catalog, transfer: transfer),
             settings: GatewaySettings(region: "us-east-1", domain: domain, tokenKey: Array("token key".utf8)),
-            environment: environment, metrics: GatewayMetrics(metrics),
-            logger: Logger(level: level, now: { "" }, sink: { lines.append($0) }))
+            environment: environment, metrics: gatewayMetrics, logger: logger)
         let harness = GatewayHarness(
-            stores: stores, server: server, metrics: metrics, logLines: lines, snapshots: snapshots)
+            catalog: catalog, backends: backends, transfer: transfer, health: health, server: server, metrics: metrics,
+            logLines: lines, snapshots: snapshots)
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask {
                 await withDiscardingTaskGroup { inner in
@@ -94,6 +140,20 @@ struct GatewayHarness: Sendable {
             try await test(harness)
         }
     }
+
+    /// How many calls reached the catalog or a backend.
+    var effects: Int {
+        MemoryCatalog.Call.allCases.reduce(0) { $0 + catalog.calls($1) }
+            + backends.reduce(0) { sum, store in StoreCall.allCases.reduce(sum) { $0 + store.calls($1) } }
+    }
+
+    /// How many backends have a live copy of the key's current version.
+    func copies(_ key: String) async -> Int {
+        let object = ObjectName(bucket: GatewayHarness.photos.id, key: key)
+        do { return try await catalog.current(object)?.copies.count ?? 0 } catch { return -1 }
+    }
+
+    func exists(_ key: String) async -> Bool { await copies(key) > 0 }
 
     func send(
         _ method: HTTP.Method, _ target: String, _ headers: [(String, String)] = [], body: String = "",

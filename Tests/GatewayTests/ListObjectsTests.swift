@@ -1,7 +1,7 @@
 import Catalog
 import HTTP
 import S3
-import Synchronization
+import TestSupport
 import Testing
 
 @testable import Gateway
@@ -79,10 +79,10 @@ import Testing
     @Test func `max-keys 0 is an empty, whole answer without a look at the catalog`() async throws {
         try await GatewayHarness.run { harness in
             await fill(harness)
-            let calls = harness.stores.state.withLock { $0.calls }
+            let before = harness.catalog.calls(.list)
             let answer = await harness.send(.get, "/photos?list-type=2&max-keys=0")
             #expect(answer.element("KeyCount") == "0" && answer.element("IsTruncated") == "false")
-            #expect(harness.stores.state.withLock { $0.calls } == calls)
+            #expect(harness.catalog.calls(.list) == before)
             for bad in ["-1", "x", "99999999999999999999"] {
                 #expect(await harness.send(.get, "/photos?list-type=2&max-keys=\(bad)").code == "InvalidArgument")
             }

@@ -2,7 +2,7 @@ import Catalog
 import Crypto
 import HTTP
 import S3
-import Synchronization
+import TestSupport
 import Testing
 
 @testable import Gateway
@@ -128,13 +128,9 @@ import Testing
     }
 
     @Test func `a long Complete answers early, with white space and then the result`() async throws {
-        let gate = Pending<Bool>()
-        try await GatewayHarness.run(
-            sleepsNotAtAll: true,
-            completeGate: {
-                _ = await gate.value(within: .seconds(60)) { duration in try? await Task.sleep(for: duration) }
-            }
-        ) { harness in
+        let gate = Gate()
+        try await GatewayHarness.run(sleepsNotAtAll: true) { harness in
+            for store in harness.backends { store.inject(.held(gate), into: .completeUpload) }
             let upload = await create(harness)
             let etag = await part(harness, upload, 1, Array("x".utf8))
             let body = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>\(etag)</ETag></Part></CompleteMultipartUpload>"
@@ -149,7 +145,7 @@ import Testing
             #expect(text.hasPrefix("<?xml"))
             text += try await reader.next()?.text ?? ""
             #expect(text.hasSuffix(" "))
-            gate.finish(true)
+            gate.open()
             while let run = try await reader.next() { text += run.text }
             #expect(text.contains("<CompleteMultipartUploadResult") && text.components("<?xml") == 1)
             #expect(await harness.send(.get, "/photos/k").text == "x")
@@ -157,20 +153,16 @@ import Testing
     }
 
     @Test func `an error of a long Complete comes in the body of the 200`() async throws {
-        let gate = Pending<Bool>()
-        try await GatewayHarness.run(
-            sleepsNotAtAll: true,
-            completeGate: {
-                _ = await gate.value(within: .seconds(60)) { duration in try? await Task.sleep(for: duration) }
-            }
-        ) { harness in
+        let gate = Gate()
+        try await GatewayHarness.run(sleepsNotAtAll: true) { harness in
+            for store in harness.backends { store.inject(.held(gate), into: .completeUpload) }
             let upload = await create(harness)
             let etag = await part(harness, upload, 1, Array("x".utf8))
             let body = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>\(etag)</ETag></Part></CompleteMultipartUpload>"
             let request = SignedRequest.make(.post, "/photos/k?uploadId=\(upload)", [("If-None-Match", "*")], Array(body.utf8))
             let response = await harness.server.respond(to: request)
             await harness.put("k", "another was faster")
-            gate.finish(true)
+            gate.open()
             guard case .stream(nil, let reader) = response.body else {
                 Issue.record("expected an early answer")
                 return

@@ -2,8 +2,8 @@ import Catalog
 import Crypto
 import HTTP
 import S3
-import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 
 @testable import Gateway
@@ -21,6 +21,7 @@ import Testing
             if form.hasTrailer { #expect(put.fields["x-amz-checksum-crc32"] == "QU+jOQ==") }
             let get = await harness.send(.get, "/photos/k")
             #expect(get.text == Self.content && get.fields["etag"] == put.fields["etag"])
+            #expect(await harness.copies("k") == 2)
         }
     }
 
@@ -75,7 +76,8 @@ import Testing
         try await GatewayHarness.run { harness in
             let answer = await harness.send(.put, "/photos/k", [(name, value)], body: Self.content)
             #expect(answer.code == code, "\(answer.text)")
-            #expect(harness.stores.content(GatewayHarness.photos, "k") == nil)
+            #expect(await !harness.exists("k"))
+            #expect(harness.backends.allSatisfy { $0.names.isEmpty })
         }
     }
 

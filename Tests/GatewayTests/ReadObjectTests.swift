@@ -1,8 +1,8 @@
 import Catalog
 import HTTP
 import S3
-import Synchronization
 import Telemetry
+import TestSupport
 import Testing
 
 @testable import Gateway
@@ -70,9 +70,11 @@ import Testing
     @Test func `copies that are gone make the read look again, a bounded number of times`() async throws {
         try await GatewayHarness.run { harness in
             await harness.put("k", "content")
-            harness.stores.state.withLock { $0.failingReads = GatewayLimits.readAttemptsMax - 1 }
+            let all = GatewayLimits.readAttemptsMax
+            for store in harness.backends { store.inject(.fail(.timedOut), into: .get, times: all - 1) }
             #expect(await harness.send(.get, "/photos/k").text == "content")
-            harness.stores.state.withLock { $0.failingReads = GatewayLimits.readAttemptsMax }
+            for store in harness.backends { store.heal() }
+            for store in harness.backends { store.inject(.fail(.timedOut), into: .get, times: all) }
             let answer = await harness.send(.get, "/photos/k")
             #expect(answer.status == 503 && answer.fields["retry-after"] != nil)
         }
@@ -81,9 +83,36 @@ import Testing
     @Test func `a read that breaks for good in the middle breaks the response instead of ending it`() async throws {
         try await GatewayHarness.run { harness in
             await harness.put("k", "content")
-            harness.stores.state.withLock { $0.readBreaksAfter = 3 }
+            for store in harness.backends { store.inject(.cutAfter(3), into: .get, times: 9) }
             let answer = await harness.send(.get, "/photos/k")
-            #expect(answer.text == "con" && answer.bodyError != nil && answer.fields["content-length"] == "7")
+            #expect("content".hasPrefix(answer.text) && answer.text.count < 7 && answer.bodyError != nil && answer.fields["content-length"] == "7")
+        }
+    }
+
+    @Test func `a backend that dies in the middle of a body is replaced by another at the same byte`() async throws {
+        try await GatewayHarness.run { harness in
+            let content = String(repeating: "0123456789", count: 20_000)
+            await harness.put("k", content)
+            for cut in [0, 1, 65_536, 199_999] {
+                for store in harness.backends { store.heal() }
+                // Whichever is read first breaks; the second copy goes on.
+                let holder = try #require(harness.backends.first { !$0.names.isEmpty })
+                holder.inject(.cutAfter(Int64(cut)), into: .get)
+                let answer = await harness.send(.get, "/photos/k", [("Range", "bytes=10-")])
+                #expect(answer.bodyError == nil && answer.text == String(content.dropFirst(10)), "cut at \(cut)")
+            }
+            #expect(harness.metrics.render().contains("sluice_read_failovers_total{backend=\"a\"}"))
+        }
+    }
+
+    @Test func `a lost copy is served from another and marked, many at once are not believed`() async throws {
+        try await GatewayHarness.run { harness in
+            let keys = (0..<30).map { "k\($0)" }
+            for key in keys { await harness.put(key, key) }
+            for name in harness.backends[0].names { harness.backends[0].lose(name) }
+            for key in keys { #expect(await harness.send(.get, "/photos/\(key)").text == key) }
+            let marked = harness.catalog.tables.copies.values.filter(\.copy.isSuspect).count
+            #expect(marked > 0 && marked < GatewayLimits.suspectsMax)
         }
     }
 

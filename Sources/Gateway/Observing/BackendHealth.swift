@@ -60,6 +60,8 @@ package struct BackendHealth: Sendable, Equatable {
 package final class HealthBoard: Sendable {
     private let elapsed: @Sendable () -> Duration
     private let states = Mutex<[BackendID: BackendHealth]>([:])
+    /// When suspects were found lately; at most `suspectsMax` times per backend.
+    private let suspects = Mutex<[BackendID: [Duration]]>([:])
 
     package init(elapsed: @escaping @Sendable () -> Duration) { self.elapsed = elapsed }
 
@@ -74,6 +76,17 @@ package final class HealthBoard: Sendable {
         states.withLock { states in
             guard let error else { return states[backend, default: BackendHealth()].succeeded() }
             if BackendHealth.blames(error.code) { states[backend, default: BackendHealth()].failed(now: now) }
+        }
+    }
+
+    /// Records one more suspect copy; false if there were too many lately to believe any of them: a wrong bucket answers 404 to
+    /// everything.
+    package func believesSuspect(on backend: BackendID) -> Bool {
+        let now = elapsed()
+        return suspects.withLock { suspects in
+            let recent = (suspects[backend] ?? []).filter { now - $0 < GatewayLimits.suspectsWindow }
+            suspects[backend] = recent.suffix(GatewayLimits.suspectsMax - 1) + [now]
+            return recent.count + 1 < GatewayLimits.suspectsMax
         }
     }
 

@@ -8,6 +8,8 @@ package struct GatewayMetrics: Sendable {
     package let bytesReceived: Metrics.Family
     package let bytesSent: Metrics.Family
     package let clientHangups: Metrics.Family
+    package let readFailovers: Metrics.Family
+    package let suspectCopies: Metrics.Family
 
     package init(_ metrics: Metrics) {
         requests = metrics.counter(
@@ -21,5 +23,10 @@ package struct GatewayMetrics: Sendable {
         clientHangups = metrics.counter(
             "sluice_s3_client_hangups_total", help: "Requests whose client went away; they say nothing about backends.",
             labels: ["op"])
+        readFailovers = metrics.counter(
+            "sluice_read_failovers_total", help: "Reads that went on from another copy, by the backend that failed.",
+            labels: ["backend"])
+        suspectCopies = metrics.counter(
+            "sluice_suspect_copies_total", help: "Live copies that a read found absent or damaged.", labels: ["backend"])
     }
 }

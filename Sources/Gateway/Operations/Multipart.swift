@@ -76,7 +76,10 @@ extension GatewayOperations {
         let xml = try await IncomingBody.document(request, checksumsAreOfBody: false)
         let document = try refusing { () throws(S3Error) in try CompleteDocument(xml: xml) }
         // A repeated Complete finds its parts gone; its result was kept.
-        if upload.state == .open { try await check(document, of: upload, request.fields) }
+        if upload.state == .open {
+            try await check(document, of: upload, request.fields)
+            try await refuseEarly(target, WriteHeaders.precondition(request.fields))
+        }
         let order = CompleteOrder(
             bucket: target.bucket, key: target.key, upload: upload.id,
             chosen: document.parts.map { ChosenPart(number: $0.number, etag: $0.etag) },

@@ -10,7 +10,7 @@ extension GatewayOperations {
             bucket: target.bucket, key: target.key, headers: try WriteHeaders.headers(fields),
             precondition: WriteHeaders.precondition(fields))
         let body = try IncomingBody(request, bytesMax: GatewayLimits.objectBytesMax)
-        try await refuseEarly(order)
+        try await refuseEarly(target, order.precondition)
         let written = try await transferCall { () async throws(TransferFailure) in
             try await services.transfer.write(order, body: body, in: request.snapshot)
         }
@@ -19,11 +19,12 @@ extension GatewayOperations {
         return .empty(.ok, answer)
     }
 
-    /// A conditional write that cannot succeed is refused before its bytes are invited; the commit decides for good.
-    func refuseEarly(_ order: WriteOrder) async throws(OperationFailure) {
-        guard order.precondition != .none else { return }
-        let current = try await catalogCall { () async throws(CatalogError) in try await services.index.current(order.object) }
-        switch order.precondition.verdict(current: current?.version.digests.etag) {
+    /// A conditional write that cannot succeed is refused before its bytes are invited, or its upload is used up; the commit
+    /// decides for good.
+    func refuseEarly(_ target: ObjectTarget, _ precondition: WritePrecondition) async throws(OperationFailure) {
+        guard precondition != .none else { return }
+        let current = try await catalogCall { () async throws(CatalogError) in try await services.index.current(target.object) }
+        switch precondition.verdict(current: current?.version.digests.etag) {
         case .passes: return
         case .failed: throw .s3(OperationFailure.preconditionFailed)
         case .noSuchKey: throw .transfer(.noSuchKey)
