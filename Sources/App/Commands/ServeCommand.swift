@@ -1,0 +1,304 @@
+import Catalog
+import Crypto
+import EventLoop
+import PostgresCatalog
+import Gateway
+import Glibc
+import HTTP
+import Reconciler
+import Spec
+import Synchronization
+import Telemetry
+import Transfer
+import Transport
+
+/// `sluice serve`: gateway and reconcile loop in one process.
+struct ServeCommand {
+    private static let shutdownGrace: Duration = .seconds(30)
+    /// How often phases and usage are read again for placement; a pass of this instance does it at once.
+    private static let refreshPause: Duration = .seconds(2)
+    private static let watchPause: Duration = .seconds(1)
+
+    private let invocation: Invocation
+    private let instance: Instance
+    private let source: SpecSource
+    private let listen: SocketAddress
+    private let adminListen: SocketAddress
+
+    init(_ invocation: Invocation, _ loops: LoopGroup) throws(CommandFailure) {
+        self.invocation = invocation
+        let logger = Logger(level: try invocation.logLevel(), now: { SystemClock.now().rfc3339 }) { Terminal.write($0, to: STDERR_FILENO) }
+        instance = try Instance(invocation, loops: loops, logger: logger)
+        source = SpecSource(path: try invocation.required(.spec), pool: instance.pool)
+        listen = try ServeCommand.address(invocation, .listen, "127.0.0.1:9000")
+        adminListen = try ServeCommand.address(invocation, .adminListen, "127.0.0.1:9001")
+    }
+
+    private static func address(_ invocation: Invocation, _ option: Option, _ standard: String) throws(CommandFailure) -> SocketAddress {
+        let text = try invocation.value(option) ?? standard
+        guard let address = SocketAddress(text) else {
+            throw CommandFailure(.usage, "--\(option.rawValue) \(text) is not HOST:PORT")
+        }
+        return address
+    }
+
+    func run() async throws(CommandFailure) -> ExitCode {
+        defer { instance.close() }
+        let signals = try signals()
+        let spec = try await source.loaded()
+        for warning in spec.warnings { instance.logger.warning(warning.message, [("code", .string(warning.code.rawValue))]) }
+        let state = ServeState(spec.desired)
+        let admin = HTTPServer(handler: adminHandler(state), logger: instance.logger)
+        try start(admin, adminListen)
+        // The address is tried before anything is changed in the database.
+        let snapshots = SnapshotCell()
+        let gateway = HTTPServer(handler: try gatewayServer(snapshots), tls: try tls(), logger: instance.logger)
+        try start(gateway, listen)
+        try await instance.prepareDatabase(patience: nil)
+        let revision = try await SpecSource.accept(spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
+        state.accepted(spec.desired)
+        instance.logger.info("serving", [("listen", .string("\(listen)")), ("admin", .string("\(adminListen)")), ("revision", .int(revision))])
+
+        let runtime = ReconcileRuntime(
+            instance, metrics: ReconcilerMetrics(instance.metrics) { Double(SystemClock.now().seconds) })
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.reconcile(runtime, state, snapshots) }
+            group.addTask { await self.refresh(state, snapshots) }
+            group.addTask { await self.watch(state) }
+            while let signal = await signals.next() {
+                if signal == SIGHUP {
+                    await reload(state, because: "SIGHUP")
+                    continue
+                }
+                instance.logger.info("stopping", [("signal", .int(Int64(signal)))])
+                break
+            }
+            state.isStopping = true
+            await gateway.shutdown(grace: ServeCommand.shutdownGrace)
+            group.cancelAll()
+        }
+        await admin.shutdown(grace: .seconds(1))
+        instance.logger.info("stopped")
+        return .ok
+    }
+
+    private func signals() throws(CommandFailure) -> SignalStream {
+        do throws(SystemError) {
+            return try SignalStream([SIGTERM, SIGINT, SIGHUP], on: instance.loops.loops[0])
+        } catch {
+            throw CommandFailure(.failure, "cannot take signals: \(error)")
+        }
+    }
+
+    // MARK: Listeners
+
+    private func start(_ server: HTTPServer, _ address: SocketAddress) throws(CommandFailure) {
+        do throws(ListenError) {
+            try server.start(address, on: instance.loops)
+        } catch {
+            switch error {
+            case .inUse(let address):
+                throw CommandFailure(.failure, "the address \(address) is in use; stop what listens there, or choose another with --listen or --admin-listen")
+            case .failed(let address, let evidence): throw CommandFailure(.failure, "cannot listen on \(address): \(evidence)")
+            }
+        }
+    }
+
+    private func tls() throws(CommandFailure) -> TLSContext? {
+        switch (try invocation.value(.tlsCertificate), try invocation.value(.tlsKey)) {
+        case (nil, nil): return nil
+        case (.some(let certificate), .some(let key)):
+            do throws(TLSError) {
+                return try TLSContext(certificateFile: certificate, keyFile: key)
+            } catch {
+                throw CommandFailure(.failure, "cannot use the TLS files: \(error)")
+            }
+        case (.some, nil), (nil, .some): throw CommandFailure(.usage, "--tls-certificate and --tls-key belong together")
+        }
+    }
+
+    private func gatewayServer(_ snapshots: SnapshotCell) throws(CommandFailure) -> GatewayServer {
+        let catalog = instance.catalog
+        let transfer = TransferService(
+            writes: catalog, uploads: catalog, index: catalog, health: HealthBoard(elapsed: SystemClock.elapsed),
+            identifiers: instance.identifiers, crashPlan: instance.crashPlan
+        ) { duration async throws(CancellationError) in try await EventLoop.sleep(for: duration) }
+        let loops = instance.loops
+        let environment = GatewayEnvironment(
+            now: SystemClock.now, elapsed: SystemClock.elapsed, makeRequestID: { Hex.encode(SystemRandom.bytes(8)).uppercased() },
+            sleep: { duration in do throws(CancellationError) { try await EventLoop.sleep(for: duration) } catch { return } },
+            spawn: { body in (EventLoop.current ?? loops.next()).spawn(body) })
+        // The same in every instance that shares the database, so that a listing may go on at another one.
+        let tokenKey = Digest.hash(.sha256, "sluice-listing \(try invocation.required(.databaseURL))")
+        return GatewayServer(
+            snapshots: snapshots,
+            services: GatewayServices(index: catalog, writes: catalog, uploads: catalog, transfer: transfer),
+            settings: GatewaySettings(domain: try invocation.value(.domain), tokenKey: tokenKey), environment: environment,
+            metrics: GatewayMetrics(instance.metrics), logger: instance.logger)
+    }
+
+    private func adminHandler(_ state: ServeState) -> AdminHandler {
+        let catalog = instance.catalog
+        return AdminHandler(metrics: instance.metrics) {
+            var reasons: [String] = []
+            if state.isStopping { reasons.append("the server is stopping") }
+            if !state.isAccepted { reasons.append("no spec has been accepted yet") }
+            if let problem = state.specProblem { reasons.append(problem) }
+            do throws(CatalogError) {
+                _ = try await catalog.drains()
+            } catch {
+                reasons.append("the database does not answer")
+            }
+            // A spec that was rejected leaves the accepted one in force: this instance goes on serving.
+            return Readiness(reasons: state.isAccepted ? reasons.filter { $0 != state.specProblem } : reasons)
+        }
+    }
+
+    // MARK: Services
+
+    /// Passes at the declared interval, at once while there is progress, and whenever the spec changed.
+    private func reconcile(_ runtime: ReconcileRuntime, _ state: ServeState, _ snapshots: SnapshotCell) async {
+        while !Task.isCancelled {
+            let generation = state.generation
+            var isBusy = false
+            do throws(CatalogError) {
+                let (_, outcome) = try await runtime.step(state.desired)
+                isBusy = outcome.hasProgressed
+                await refreshNow(state, snapshots)
+            } catch {
+                instance.logger.error("a reconcile pass failed; it is tried again", [("error", .string("\(error)"))])
+            }
+            if isBusy { continue }
+            let deadline = SystemClock.elapsed() + state.desired.fleet.reconcileInterval
+            while SystemClock.elapsed() < deadline, state.generation == generation {
+                let left = min(deadline - SystemClock.elapsed(), .milliseconds(200))
+                do throws(CancellationError) { try await EventLoop.sleep(for: max(left, .milliseconds(1))) } catch { return }
+            }
+        }
+    }
+
+    private func refresh(_ state: ServeState, _ snapshots: SnapshotCell) async {
+        while !Task.isCancelled {
+            await refreshNow(state, snapshots)
+            do throws(CancellationError) { try await EventLoop.sleep(for: ServeCommand.refreshPause) } catch { return }
+        }
+    }
+
+    /// Makes the snapshot that new requests decide with.
+    private func refreshNow(_ state: ServeState, _ snapshots: SnapshotCell) async {
+        let desired = state.desired
+        let fleet: FleetSnapshot
+        let conditions: [ConditionRecord]
+        do throws(CatalogError) {
+            fleet = try await instance.catalog.snapshot()
+            conditions = try await instance.catalog.conditions()
+        } catch {
+            // Requests go on with what was known; each transaction looks at the truth itself.
+            instance.logger.debug("cannot refresh the fleet", [("error", .string("\(error)"))])
+            return
+        }
+        await instance.registry.update(fleet, desired)
+        let stores = instance.registry.stores
+        let backends = fleet.backends.compactMap { record -> ServedBackend? in
+            guard let store = stores[record.id] else { return nil }
+            func holds(_ type: ConditionType, _ status: ConditionStatus) -> Bool {
+                conditions.contains { $0.subject == Subject(.backend, record.name) && $0.type == type && $0.status == status }
+            }
+            let standing = BackendStanding(
+                id: record.id, name: record.name,
+                isEligible: record.phase == .active && record.isDeclared && record.isMarked && !holds(.identified, .no)
+                    && desired.backend(record.name)?.state == .active,
+                isHealthy: !holds(.reachable, .no) && !holds(.credentialsValid, .no), quota: desired.backend(record.name)?.quota,
+                occupied: fleet.usage[record.id]?.occupied ?? .zero)
+            return ServedBackend(standing: standing, keyPrefix: record.spec.keyPrefix, store: store)
+        }
+        let resolver = instance.secrets
+        let secrets = await instance.pool.run {
+            var values: [(SecretReference, Secret)] = []
+            for reference in desired.buckets.flatMap({ $0.credentials.map(\.secretAccessKey) }) {
+                do throws(SecretError) { values.append((reference, try resolver.resolve(reference))) } catch { continue }
+            }
+            return values
+        }
+        snapshots.swap(
+            GatewaySnapshot(desired: desired, fleet: fleet, backends: backends) { reference in
+                secrets.first { $0.0 == reference }?.1
+            })
+    }
+
+    // MARK: Spec
+
+    /// Looks at the content itself, so that symlink swaps and mounts without events are seen too.
+    private func watch(_ state: ServeState) async {
+        var known = await source.fingerprint()
+        while !Task.isCancelled {
+            do throws(CancellationError) { try await EventLoop.sleep(for: ServeCommand.watchPause) } catch { return }
+            let now = await source.fingerprint()
+            guard now != known else { continue }
+            known = now
+            await reload(state, because: "the files changed")
+        }
+    }
+
+    private func reload(_ state: ServeState, because cause: String) async {
+        switch await source.load() {
+        case .rejected(let findings, let sources):
+            state.specProblem = "the spec files are invalid; revision in force is kept"
+            let text = DiagnosticRenderer.text(findings, sources: sources)
+            instance.logger.error("spec rejected, the accepted one stays in force", [("cause", .string(cause)), ("findings", .string(text))])
+            await report(state, .no, .specRejected, String(text.prefix(900)))
+        case .accepted(let spec):
+            do throws(CommandFailure) {
+                let revision = try await SpecSource.accept(spec, instance.catalog, by: instance.name, allowsRollback: false)
+                state.accepted(spec.desired)
+                instance.logger.info("spec accepted", [("cause", .string(cause)), ("revision", .int(revision))])
+            } catch {
+                state.specProblem = error.message
+                instance.logger.error("spec not accepted, the one before stays in force", [("cause", .string(cause)), ("error", .string(error.message))])
+                await report(state, .no, .staleSpec, error.message)
+            }
+        }
+    }
+
+    private func report(_ state: ServeState, _ status: ConditionStatus, _ reason: Reason, _ message: String) async {
+        let event = EventRecord(Subject(.fleet, state.desired.fleet.name), isWarning: true, reason, message)
+        do throws(CatalogError) { try await instance.catalog.publish([], events: [event]) } catch {
+            instance.logger.debug("cannot record an event", [("error", .string("\(error)"))])
+        }
+    }
+}
+
+/// What the services of one server share.
+final class ServeState: Sendable {
+    private struct Value {
+        var desired: DesiredState
+        var generation = 0
+        var isAccepted = false
+        var isStopping = false
+        var specProblem: String?
+    }
+    private let value: Mutex<Value>
+
+    init(_ desired: DesiredState) { value = Mutex(Value(desired: desired)) }
+
+    func accepted(_ desired: DesiredState) {
+        value.withLock { value in
+            value.desired = desired
+            value.generation += 1
+            value.isAccepted = true
+            value.specProblem = nil
+        }
+    }
+
+    var desired: DesiredState { value.withLock { $0.desired } }
+    var generation: Int { value.withLock { $0.generation } }
+    var isAccepted: Bool { value.withLock { $0.isAccepted } }
+    var isStopping: Bool {
+        get { value.withLock { $0.isStopping } }
+        set { value.withLock { $0.isStopping = newValue } }
+    }
+    var specProblem: String? {
+        get { value.withLock { $0.specProblem } }
+        set { value.withLock { $0.specProblem = newValue } }
+    }
+}

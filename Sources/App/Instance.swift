@@ -1,0 +1,120 @@
+import Catalog
+import Crypto
+import EventLoop
+import Postgres
+import PostgresCatalog
+import Reconciler
+import S3
+import Spec
+import Telemetry
+import Transfer
+import Transport
+
+/// What every command with a database works with, wired by hand, top to bottom.
+final class Instance: Sendable {
+    let name: String
+    let loops: LoopGroup
+    let pool: BlockingPool
+    let database: PostgresPool
+    let catalog: PostgresCatalogStore
+    let secrets: SecretResolver
+    let client: HTTPClient
+    let registry: StoreRegistry
+    let metrics: Metrics
+    let logger: Logger
+    let crashPlan: CrashPlan
+    let identifiers = SystemIdentifiers()
+
+    init(_ invocation: Invocation, loops: LoopGroup, logger: Logger) throws(CommandFailure) {
+        name = try invocation.value(.instance) ?? SystemClock.instanceName()
+        self.loops = loops
+        self.logger = logger
+        metrics = Metrics()
+        pool = BlockingPool(threads: 16)
+        database = PostgresPool(uri: try invocation.required(.databaseURL))
+        catalog = PostgresCatalogStore(pool: database)
+        secrets = SecretResolver(environment: invocation.environment)
+        crashPlan = try CrashSwitch.plan(invocation.environment)
+        let tls: TLSContext
+        do throws(TLSError) {
+            tls = try TLSContext(trustFile: invocation.environment["SSL_CERT_FILE"])
+        } catch {
+            throw CommandFailure(.failure, "cannot set up TLS for backends: \(error)")
+        }
+        client = HTTPClient(pool: pool, tls: tls, loop: loops.loops[0])
+        registry = StoreRegistry(pool: pool, network: NetworkStores(client: client, metrics: metrics), secrets: secrets)
+    }
+
+    var ledgers: ReconcilerLedgers {
+        ReconcilerLedgers(
+            fleet: catalog, moves: catalog, writes: catalog, deletions: catalog, objects: catalog, status: catalog)
+    }
+
+    /// Reads backends only: what a dry run is made of.
+    var observer: Observer {
+        let registry = registry
+        return Observer(ledger: catalog, readers: { registry.readers }) { limit, probe in
+            await withTaskGroup(of: ProbeResult?.self) { group in
+                group.addTask { await probe() }
+                group.addTask {
+                    do throws(CancellationError) { try await EventLoop.sleep(for: limit) } catch { return nil }
+                    return nil
+                }
+                let first = await group.next() ?? nil
+                group.cancelAll()
+                return first
+            }
+        }
+    }
+
+    func transferContext(_ fleet: FleetSnapshot?) -> TransferContext {
+        let prefixes = (fleet?.backends ?? []).map { ($0.id, $0.spec.keyPrefix) }
+        return TransferContext(
+            stores: registry.stores, keyPrefixes: Dictionary(prefixes) { first, _ in first }, identifiers: identifiers,
+            crashPlan: crashPlan
+        ) { duration async throws(CancellationError) in try await EventLoop.sleep(for: duration) }
+    }
+
+    func close() {
+        client.close()
+        pool.stop()
+    }
+
+    /// Waits for Postgres and brings its schema up to date.
+    ///
+    /// - Parameter patience: how long; nil waits for ever, saying so
+    func prepareDatabase(patience: Duration?) async throws(CommandFailure) {
+        let began = SystemClock.elapsed()
+        var pause = Duration.milliseconds(250)
+        while true {
+            do throws(CatalogError) {
+                return try await Migrations.run(database)
+            } catch {
+                switch error {
+                case .internalError(let evidence): throw CommandFailure(.failure, "the database's schema cannot be used: \(evidence)")
+                case .readOnly(let evidence):
+                    throw CommandFailure(.unreachable, "the database is read-only (\(evidence)); point --database-url to the primary")
+                case .unavailable(let evidence), .timedOut(let evidence), .unknownOutcome(let evidence):
+                    if let patience, SystemClock.elapsed() - began > patience { throw Instance.unreachable(evidence) }
+                    logger.warning("waiting for Postgres; check --database-url and that it runs", [("error", .string(evidence))])
+                case .cancelled: throw CommandFailure(.failure, "interrupted")
+                }
+            }
+            do throws(CancellationError) { try await EventLoop.sleep(for: pause) } catch { throw CommandFailure(.failure, "interrupted") }
+            pause = min(pause * 2, .seconds(5))
+        }
+    }
+
+    static func unreachable(_ evidence: String) -> CommandFailure {
+        CommandFailure(.unreachable, "cannot reach Postgres: \(evidence). Check --database-url (SLUICE_DATABASE_URL) and that it runs")
+    }
+
+    static func failure(_ error: CatalogError) -> CommandFailure {
+        switch error {
+        case .unavailable(let evidence), .timedOut(let evidence), .unknownOutcome(let evidence): unreachable(evidence)
+        case .readOnly(let evidence): CommandFailure(.unreachable, "the database is read-only: \(evidence)")
+        case .cancelled: CommandFailure(.failure, "interrupted")
+        case .internalError(let evidence): CommandFailure(.failure, "the database refused a statement: \(evidence)")
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import Catalog
+import EventLoop
+import PostgresCatalog
+import Reconciler
+import Spec
+import Synchronization
+
+/// The reconcile loop with this instance's backends: the registry is brought up to date before each pass.
+final class ReconcileRuntime: Sendable {
+    private let instance: Instance
+    private let loop: ReconcileLoop
+    private let fleet = FleetCell()
+
+    /// What the latest pass began from, for the executor that is made during it.
+    private final class FleetCell: Sendable {
+        private let value = Mutex<FleetSnapshot?>(nil)
+        func set(_ fleet: FleetSnapshot) { value.withLock { $0 = fleet } }
+        var current: FleetSnapshot? { value.withLock { $0 } }
+    }
+
+    init(_ instance: Instance, metrics: ReconcilerMetrics?) {
+        self.instance = instance
+        let fleet = fleet
+        loop = ReconcileLoop(
+            observer: instance.observer, ledgers: instance.ledgers,
+            executor: {
+                Executor(
+                    ledgers: instance.ledgers, context: instance.transferContext(fleet.current), limits: ReconcilerLimits(),
+                    logger: instance.logger)
+            }, metrics: metrics, logger: instance.logger, elapsed: SystemClock.elapsed)
+    }
+
+    func step(_ desired: DesiredState) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
+        let snapshot = try await instance.catalog.snapshot()
+        await instance.registry.update(snapshot, desired)
+        fleet.set(snapshot)
+        return try await loop.step(desired)
+    }
+
+    func runUntilConverged(_ desired: DesiredState, within limit: Duration) async throws(CatalogError) -> ConvergenceOutcome {
+        let snapshot = try await instance.catalog.snapshot()
+        await instance.registry.update(snapshot, desired)
+        fleet.set(snapshot)
+        return try await loop.runUntilConverged(desired, within: limit) { () async throws(CancellationError) in
+            try await EventLoop.sleep(for: .seconds(1))
+        }
+    }
+}
