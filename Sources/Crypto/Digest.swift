@@ -96,26 +96,6 @@ package final class Digest {
     }
 }
 
-/// HMAC-SHA-256 (RFC 2104), one-shot.
-package enum HMACSHA256 {
-    package static func authenticate(_ message: String, key: [UInt8]) -> [UInt8] {
-        authenticate(Array(message.utf8), key: key)
-    }
-
-    package static func authenticate(_ message: [UInt8], key: [UInt8]) -> [UInt8] {
-        let block = 64
-        var padded = key.count > block ? Digest.hash(.sha256, key) : key
-        padded += [UInt8](repeating: 0, count: block - padded.count)
-        let inner = Digest(.sha256)
-        inner.update(padded.map { $0 ^ 0x36 })
-        inner.update(message)
-        let outer = Digest(.sha256)
-        outer.update(padded.map { $0 ^ 0x5C })
-        outer.update(inner.finalize())
-        return outer.finalize()
-    }
-}
-
 /// Compares without telling by its duration where the difference is (CRYPTO_memcmp).
 package func constantTimeEquals(_ a: [UInt8], _ b: [UInt8]) -> Bool {
     a.count == b.count && CRYPTO_memcmp(a, b, a.count) == 0
