@@ -16,6 +16,10 @@ enum BackendSpecText {
             lines.append("secret \(reference(credentials.secretAccessKey))")
         }
         if let quota = spec.quota { lines.append("quota \(quota.value)") }
+        let limits = spec.usageLimits
+        if let requests = limits.apiRequests { lines.append("requests \(requests)") }
+        if let egress = limits.egress { lines.append("egress \(egress.value)") }
+        if let ingress = limits.ingress { lines.append("ingress \(ingress.value)") }
         switch spec.removal {
         case .whenEmpty: break
         case .purge: lines.append("removal purge")
@@ -23,14 +27,14 @@ enum BackendSpecText {
         }
         if spec.isDeletionProtected { lines.append("protected true") }
         for (name, value) in spec.labels.sorted(by: { $0.key < $1.key }) { lines.append("label \(name)=\(value)") }
-        return lines.map { $0.filter { $0 != "\n" } }.joined(separator: "\n")
+        return lines.map(escaped).joined(separator: "\n")
     }
 
     static func decode(_ text: String) throws(CatalogError) -> BackendSpec {
         var fields: [String: String] = [:]
         var labels: [String: String] = [:]
         for line in text.split(separator: "\n") {
-            let halves = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            let halves = unescaped(line).split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             let value = halves.count == 2 ? halves[1] : ""
             if halves[0] == "label" {
                 let pair = value.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
@@ -57,11 +61,44 @@ enum BackendSpecText {
             spec.credentials = BackendCredentials(accessKeyID: reference(key), secretAccessKey: reference(secret))
         }
         spec.quota = fields["quota"].flatMap { Int64($0) }.map { ByteCount($0) }
+        func number(_ field: String) -> Int64? { fields[field].flatMap { Int64($0) } }
+        spec.usageLimits = UsageLimits(
+            apiRequests: number("requests"), egress: number("egress").map { ByteCount($0) }, ingress: number("ingress").map { ByteCount($0) })
         spec.isDeletionProtected = fields["protected"] == "true"
         if let removal = fields["removal"] {
             spec.removal = removal == "purge" ? .purge : .abandon(token: String(removal.dropFirst("abandon:".count)))
         }
         return spec
+    }
+
+    /// A value stays on its line: line feed and backslash are written as `\n` and `\\`.
+    private static func escaped(_ line: String) -> String {
+        var text = ""
+        for scalar in line.unicodeScalars {
+            switch scalar {
+            case "\n": text += "\\n"
+            case "\r": text += "\\r"
+            case "\\": text += "\\\\"
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        return text
+    }
+
+    private static func unescaped(_ line: some StringProtocol) -> String {
+        var text = ""
+        var isEscaped = false
+        for scalar in line.unicodeScalars {
+            if isEscaped {
+                text.unicodeScalars.append(scalar == "n" ? "\n" : scalar == "r" ? "\r" : scalar)
+                isEscaped = false
+            } else if scalar == "\\" {
+                isEscaped = true
+            } else {
+                text.unicodeScalars.append(scalar)
+            }
+        }
+        return text
     }
 
     private static func reference(_ reference: SecretReference) -> String {

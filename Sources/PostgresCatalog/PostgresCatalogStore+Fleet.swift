@@ -3,59 +3,71 @@ import Postgres
 import Spec
 
 extension PostgresCatalogStore: FleetLedger {
+    /// One statement, so that all of it is of one moment: rows of three kinds.
+    private static let snapshotSQL = """
+        SELECT * FROM (
+        SELECT 'revision' AS kind, 0, NULL::uuid, digest AS name, NULL, false, false, NULL, revision, (extract(epoch FROM accepted_at) * 1000000)::bigint,
+            0, 0, 0, 0, 0 FROM (SELECT * FROM spec_revision ORDER BY revision DESC LIMIT 1) r
+        UNION ALL
+        SELECT 'backend', b.id, b.uid, b.name, b.phase, b.declared, b.marked, b.spec, b.generation,
+            sum(u.writing_copies)::bigint, sum(u.writing_bytes)::bigint, sum(u.live_copies)::bigint, sum(u.live_bytes)::bigint,
+            sum(u.doomed_copies)::bigint, sum(u.doomed_bytes)::bigint
+        FROM backend b JOIN backend_usage u ON u.backend_id = b.id WHERE b.phase <> 'retired' GROUP BY b.id
+        UNION ALL
+        SELECT 'bucket', id, NULL, name, NULL, declared, false, NULL, 0, (extract(epoch FROM created_at) * 1000000)::bigint,
+            0, 0, 0, 0, 0 FROM bucket
+        ) x ORDER BY kind, name COLLATE "C"
+        """
+
     package func snapshot() async throws(CatalogError) -> FleetSnapshot {
-        let revision = try await read(
-            """
-            SELECT revision, digest, (extract(epoch FROM accepted_at) * 1000000)::bigint FROM spec_revision
-            ORDER BY revision DESC LIMIT 1
-            """)
-        let backends = try await read(
-            """
-            SELECT b.id, b.uid, b.name, b.phase, b.declared, b.spec, b.generation, b.marked, sum(u.writing_copies)::bigint,
-                sum(u.writing_bytes)::bigint, sum(u.live_copies)::bigint, sum(u.live_bytes)::bigint, sum(u.doomed_copies)::bigint,
-                sum(u.doomed_bytes)::bigint
-            FROM backend b JOIN backend_usage u ON u.backend_id = b.id WHERE b.phase <> 'retired' GROUP BY b.id ORDER BY b.name
-            """)
-        let buckets = try await read(
-            "SELECT id, name, declared, (extract(epoch FROM created_at) * 1000000)::bigint FROM bucket ORDER BY name")
-        var snapshot = FleetSnapshot(
-            revision: 0, digest: "", acceptedAt: 0, backends: [], usage: [:],
-            buckets: (0..<buckets.count).map { row in
-                BucketRecord(
-                    id: BucketID(buckets.int4(row, 0)), name: buckets.text(row, 1), isDeclared: buckets.bool(row, 2),
-                    createdAt: buckets.int8(row, 3))
-            })
-        if revision.count > 0 {
-            (snapshot.revision, snapshot.digest, snapshot.acceptedAt) = (revision.int8(0, 0), revision.text(0, 1), revision.int8(0, 2))
-        }
-        for row in 0..<backends.count {
-            guard let phase = BackendPhase(rawValue: backends.text(row, 3)) else {
-                throw .internalError(evidence: "phase \(backends.text(row, 3))")
+        let rows = try await read(PostgresCatalogStore.snapshotSQL)
+        var snapshot = FleetSnapshot(revision: 0, digest: "", acceptedAt: 0, backends: [], usage: [:], buckets: [])
+        for row in 0..<rows.count {
+            switch rows.text(row, 0) {
+            case "revision":
+                (snapshot.revision, snapshot.digest, snapshot.acceptedAt) = (rows.int8(row, 8), rows.text(row, 3), rows.int8(row, 9))
+            case "bucket":
+                snapshot.buckets.append(
+                    BucketRecord(
+                        id: BucketID(rows.int4(row, 1)), name: rows.text(row, 3), isDeclared: rows.bool(row, 5),
+                        createdAt: rows.int8(row, 9)))
+            default: try PostgresCatalogStore.addBackend(rows, row, to: &snapshot)
             }
-            let id = BackendID(backends.int4(row, 0))
-            snapshot.backends.append(
-                BackendRecord(
-                    id: id, uid: ID128(backends.uuid(row, 1)), name: backends.text(row, 2), phase: phase,
-                    isDeclared: backends.bool(row, 4), spec: try BackendSpecText.decode(backends.text(row, 5)),
-                    generation: backends.int8(row, 6), isMarked: backends.bool(row, 7)))
-            func tally(_ column: Int) -> BackendUsage.Tally {
-                BackendUsage.Tally(copies: backends.int8(row, column), bytes: ByteCount(backends.int8(row, column + 1)))
-            }
-            snapshot.usage[id] = BackendUsage(writing: tally(8), live: tally(10), doomed: tally(12))
         }
         return snapshot
+    }
+
+    private static func addBackend(_ rows: PostgresRows, _ row: Int, to snapshot: inout FleetSnapshot) throws(CatalogError) {
+        guard let phase = BackendPhase(rawValue: rows.text(row, 4)) else {
+            throw .internalError(evidence: "phase \(rows.text(row, 4))")
+        }
+        let id = BackendID(rows.int4(row, 1))
+        snapshot.backends.append(
+            BackendRecord(
+                id: id, uid: ID128(rows.uuid(row, 2)), name: rows.text(row, 3), phase: phase, isDeclared: rows.bool(row, 5),
+                spec: try BackendSpecText.decode(rows.text(row, 7)), generation: rows.int8(row, 8), isMarked: rows.bool(row, 6)))
+        func tally(_ column: Int) -> BackendUsage.Tally {
+            BackendUsage.Tally(copies: rows.int8(row, column), bytes: ByteCount(rows.int8(row, column + 1)))
+        }
+        snapshot.usage[id] = BackendUsage(writing: tally(9), live: tally(11), doomed: tally(13))
     }
 
     package func accept(_ proposal: SpecProposal) async throws(CatalogError) -> SpecAcceptance {
         let backends = proposal.desired.backends
         // No quota is stored as null; int8s carries no nulls, so the largest value stands for it.
         let quotas = backends.map { $0.quota?.value ?? Int64.max }
+        let buckets = proposal.desired.buckets
         let rows = try await write(
-            "SELECT outcome, number, detail FROM accept_v1($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,(SELECT array_agg(gen_random_uuid()) FROM generate_series(1, cardinality($6))))",
+            """
+            SELECT outcome, number, detail FROM accept_v1($1,$2,$3,$4,$5,$6,$7,$8,$9,
+                array(SELECT gen_random_uuid() FROM generate_series(1, cardinality($6))),$10,$11,$12)
+            """,
             [
                 .int8(proposal.parent), .text(proposal.digest), .text(proposal.redactedText), .text(proposal.acceptedBy),
                 .bool(proposal.allowsRollback), .texts(backends.map(\.name)), .texts(backends.map(\.state.rawValue)),
-                .texts(backends.map(BackendSpecText.encode)), .int8s(quotas), .texts(proposal.desired.buckets.map(\.name)),
+                .texts(backends.map(BackendSpecText.encode)), .int8s(quotas), .texts(buckets.map(\.name)),
+                .int4s(buckets.map { Int32(proposal.desired.replication(of: $0.name).factor) }),
+                .int8(proposal.desired.fleet.safety.trimDelay.milliseconds),
             ])
         let number = rows.int8(0, 1)
         switch rows.text(0, 0) {
@@ -63,6 +75,7 @@ extension PostgresCatalogStore: FleetLedger {
         case "unchanged": return .unchanged(revision: number)
         case "superseded": return .superseded(current: number, acceptedAs: Int64(rows.text(0, 2)) ?? 0)
         case "conflict": return .conflict(current: number)
+        case "retired": return .refused(reason: .nameRetired(backend: rows.text(0, 2)))
         case "retiring": return .refused(reason: .retiringCannotReturn(backend: rows.text(0, 2)))
         case let other: throw .internalError(evidence: "acceptance \(other)")
         }

@@ -5,6 +5,20 @@ extension PostgresCatalogStore: MoveLedger {
     package func claim(
         _ scope: MoveScope, limit: Int, token: LeaseToken, lease: Duration
     ) async throws(CatalogError) -> [ClaimedVersion] {
+        let from = cursors.position(of: scope)
+        var found = try await claim(scope, from: from, limit: limit, token: token, lease: lease)
+        if found.count < limit, !from.isEmpty {
+            found += try await claim(scope, from: "", limit: limit - found.count, token: token, lease: lease)
+            cursors.ended(scope)
+        } else {
+            cursors.advance(scope, to: found)
+        }
+        return found
+    }
+
+    private func claim(
+        _ scope: MoveScope, from: String, limit: Int, token: LeaseToken, lease: Duration
+    ) async throws(CatalogError) -> [ClaimedVersion] {
         let parameters: [PostgresValue] =
             switch scope {
             case .leaving(let backend): [.text("leaving"), .int4(backend.raw), .int4(0), .int4(0), .int4s([])]
@@ -14,8 +28,8 @@ extension PostgresCatalogStore: MoveLedger {
                 [.text("surplus"), .int4(0), .int4(bucket.raw), .int4(Int32(factor)), .int4s(staying.map(\.raw))]
             }
         let claimed = try await write(
-            "SELECT version_id, attempts FROM claim_v1($1,$2,$3,$4,$5,$6,$7,$8)",
-            parameters + [.int4(Int32(limit)), .uuid(token.raw.uuid), .int8(lease.milliseconds)])
+            "SELECT version_id, attempts FROM claim_v1($1,$2,$3,$4,$5,$6,$7,$8,$9)",
+            parameters + [.text(from), .int4(Int32(limit)), .uuid(token.raw.uuid), .int8(lease.milliseconds)])
         guard claimed.count > 0 else { return [] }
         var attempts: [VersionID: Int] = [:]
         for row in 0..<claimed.count { attempts[VersionID(ID128(claimed.uuid(row, 0)))] = Int(claimed.int4(row, 1)) }
@@ -36,16 +50,19 @@ extension PostgresCatalogStore: MoveLedger {
     package func release(
         _ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?
     ) async throws(CatalogError) {
+        guard let retryAfter else {
+            // Without a row it stands among the fresh ones again, if it is still in a scope.
+            _ = try await write(
+                "DELETE FROM work WHERE version_id = $1 AND token = $2", [.uuid(version.raw.uuid), .uuid(token.raw.uuid)])
+            return
+        }
         _ = try await write(
             """
-            UPDATE work SET token = NULL, lease_until = '-infinity', attempts = CASE WHEN $3::bigint IS NULL THEN 0 ELSE attempts + 1 END,
-                not_before = clock_timestamp() + make_interval(secs => coalesce($3::bigint, 0) / 1000.0), last_error = left($4::text, 500)
+            UPDATE work SET token = NULL, lease_until = '-infinity', attempts = attempts + 1,
+                not_before = clock_timestamp() + make_interval(secs => $3 / 1000.0), last_error = left($4, 500)
             WHERE version_id = $1 AND token = $2
             """,
-            [
-                .uuid(version.raw.uuid), .uuid(token.raw.uuid), retryAfter.map { .int8($0.milliseconds) } ?? .null,
-                evidence.map { .text($0) } ?? .null,
-            ])
+            [.uuid(version.raw.uuid), .uuid(token.raw.uuid), .int8(retryAfter.milliseconds), .text(evidence ?? "")])
     }
 
     package func intendCopy(
@@ -100,11 +117,12 @@ extension PostgresCatalogStore: DeletionLedger {
     ) async throws(CatalogError) -> [DoomedCopy] {
         let rows = try await write(
             """
-            UPDATE copy c SET claim_token = $3, claim_until = clock_timestamp() + make_interval(secs => $4 / 1000.0)
-            WHERE c.id IN (
+            WITH due AS MATERIALIZED (
                 SELECT id FROM copy WHERE backend_id = $1 AND state = 'doomed' AND delete_not_before <= clock_timestamp()
                     AND (claim_until IS NULL OR claim_until < clock_timestamp())
                 ORDER BY delete_not_before LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
+            UPDATE copy c SET claim_token = $3, claim_until = clock_timestamp() + make_interval(secs => $4 / 1000.0)
+            FROM due WHERE c.id = due.id
             RETURNING c.version_id, c.may_arrive_late, c.seen_absent, c.attempts, \(PostgresCatalogStore.copyColumns)
             """, [.int4(backend.raw), .int4(Int32(limit)), .uuid(token.raw.uuid), .int8(lease.milliseconds)])
         var doomed: [DoomedCopy] = []

@@ -76,20 +76,22 @@ extension PostgresCatalogStore: WriteLedger {
     package func delete(
         bucket: BucketID, _ requests: [DeleteRequest], readGrace: Duration
     ) async throws(CatalogError) -> [DeleteOutcome] {
-        // If-Match on a delete names one ETag or any; other lists are refused by the gateway.
-        let matches = requests.map { request -> String? in request.precondition.ifMatch?.texts.first }
+        func list(_ match: WritePrecondition.Match?) -> String? { match?.texts.joined(separator: "\n") }
         let rows = try await write(
-            "SELECT deleted_key, outcome FROM delete_v1($1,$2,$3,$4)",
-            [.int4(bucket.raw), .texts(requests.map(\.key)), .optionalTexts(matches), .int8(readGrace.milliseconds)])
-        var outcomes: [String: DeleteOutcome] = [:]
+            "SELECT deleted_key, outcome FROM delete_v1($1,$2,$3,$4,$5)",
+            [
+                .int4(bucket.raw), .texts(requests.map(\.key)), .optionalTexts(requests.map { list($0.precondition.ifMatch) }),
+                .optionalTexts(requests.map { list($0.precondition.ifNoneMatch) }), .int8(readGrace.milliseconds),
+            ])
+        var outcomes: [DeleteOutcome] = []
         for row in 0..<rows.count {
             switch rows.text(row, 1) {
-            case "passes": outcomes[rows.text(row, 0)] = .deleted
-            case "failed": outcomes[rows.text(row, 0)] = .preconditionFailed
-            case "noSuchKey": outcomes[rows.text(row, 0)] = .noSuchKey
+            case "passes": outcomes.append(.deleted)
+            case "failed": outcomes.append(.preconditionFailed)
+            case "noSuchKey": outcomes.append(.noSuchKey)
             case let other: throw .internalError(evidence: "delete outcome \(other)")
             }
         }
-        return requests.map { outcomes[$0.key] ?? .deleted }
+        return outcomes
     }
 }

@@ -4,6 +4,7 @@ package import Postgres
 /// The catalog in Postgres: each call is one SQL function or statement, in a transaction of its own.
 package struct PostgresCatalogStore: Sendable {
     let pool: PostgresPool
+    let cursors = ClaimCursors()
 
     package init(pool: PostgresPool) { self.pool = pool }
 

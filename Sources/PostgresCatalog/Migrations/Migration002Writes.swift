@@ -12,7 +12,7 @@ enum Migration002Writes {
         CREATE FUNCTION usage_step(
             copy_id uuid, backend_id int, from_state text, from_bytes bigint, to_state text, to_bytes bigint
         ) RETURNS usage_delta LANGUAGE sql IMMUTABLE AS $$
-            SELECT ROW(backend_id, get_byte(uuid_send(copy_id), 15) & 7,
+            SELECT ROW(backend_id, get_byte(uuid_send(copy_id), 15) & 31,
                 (to_state = 'writing')::int - coalesce(from_state = 'writing', false)::int,
                 CASE WHEN to_state = 'writing' THEN to_bytes ELSE 0 END - CASE WHEN from_state = 'writing' THEN from_bytes ELSE 0 END,
                 (to_state = 'live')::int - coalesce(from_state = 'live', false)::int,
@@ -48,18 +48,28 @@ enum Migration002Writes {
             END LOOP;
         END $$;
 
-        -- Why a backend cannot take a copy, or null. To be called under its gate, in a statement of its own.
-        CREATE FUNCTION intent_refusal(p_backend int, p_version uuid, p_size bigint) RETURNS text LANGUAGE sql VOLATILE AS $$
-            SELECT CASE
-                WHEN NOT EXISTS (SELECT 1 FROM backend WHERE id = p_backend AND phase = 'active' AND declared) THEN 'notActive'
-                WHEN (SELECT quota FROM backend WHERE id = p_backend) < p_size + (
-                    SELECT sum(writing_bytes + live_bytes + doomed_bytes) FROM backend_usage WHERE backend_id = p_backend)
-                    THEN 'overQuota'
-                WHEN EXISTS (
-                    SELECT 1 FROM copy WHERE version_id = p_version AND backend_id = p_backend
-                        AND state IN ('writing', 'live') AND NOT suspect) THEN 'alreadyThere'
-            END
+        CREATE FUNCTION occupied(p_backend int) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+            SELECT sum(writing_bytes + live_bytes + doomed_bytes)::bigint FROM backend_usage WHERE backend_id = p_backend
         $$;
+
+        -- Why a backend cannot take a copy, or null. To be called under its gate, in a statement of its own, for several
+        -- backends in order of their ids.
+        CREATE FUNCTION intent_refusal(p_backend int, p_version uuid, p_size bigint) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+        DECLARE room bigint;
+        BEGIN
+            SELECT quota INTO room FROM backend WHERE id = p_backend AND phase = 'active' AND declared;
+            IF NOT FOUND THEN RETURN 'notActive'; END IF;
+            IF EXISTS (
+                SELECT 1 FROM copy WHERE version_id = p_version AND backend_id = p_backend
+                    AND state IN ('writing', 'live') AND NOT suspect) THEN RETURN 'alreadyThere'; END IF;
+            IF room IS NULL THEN RETURN NULL; END IF;
+            -- Where the end is near, intents take turns: the stripes do not show what others are about to reserve.
+            IF occupied(p_backend) + p_size > room - greatest(room / 10, 67108864) THEN
+                PERFORM pg_advisory_xact_lock(7003, p_backend);
+                IF occupied(p_backend) + p_size > room THEN RETURN 'overQuota'; END IF;
+            END IF;
+            RETURN NULL;
+        END $$;
 
         CREATE FUNCTION intend_v1(
             p_bucket int, p_key text, p_version uuid, p_size bigint, p_content_type text, p_headers text[], p_metadata text[],
@@ -68,7 +78,8 @@ enum Migration002Writes {
         ) RETURNS TABLE (copy_id uuid, refusal text) LANGUAGE plpgsql AS $$
         DECLARE
             deltas usage_delta[] := '{}';
-            why text;
+            refusals text[] := '{}';
+            i int;
             until timestamptz := CASE WHEN p_upload IS NULL
                 THEN clock_timestamp() + make_interval(secs => p_lease_ms / 1000.0) ELSE 'infinity' END;
         BEGIN
@@ -77,34 +88,42 @@ enum Migration002Writes {
             PERFORM gates_shared(p_backends);
             IF p_additional THEN
                 PERFORM 1 FROM version WHERE id = p_version FOR NO KEY UPDATE;
-                IF NOT FOUND THEN RAISE EXCEPTION 'there is no version %', p_version; END IF;
+                PERFORM 1 FROM version WHERE id = p_version AND committed_at IS NULL AND superseded_at IS NULL;
+                -- The write is over: reaped, resolved or lost with a crash.
+                IF NOT FOUND THEN RETURN QUERY SELECT c, 'notActive' FROM unnest(p_copies) c; RETURN; END IF;
             ELSE
                 INSERT INTO version (id, bucket_id, key, size, content_type, headers, metadata)
                 VALUES (p_version, p_bucket, p_key, p_size, p_content_type, p_headers, p_metadata);
             END IF;
-            FOR i IN 1 .. cardinality(p_copies) LOOP
-                why := intent_refusal(p_backends[i], p_version, p_size);
-                IF why IS NULL THEN
+            FOR i IN SELECT n FROM generate_subscripts(p_backends, 1) n ORDER BY p_backends[n] LOOP
+                refusals[i] := intent_refusal(p_backends[i], p_version, p_size);
+                IF refusals[i] IS NULL THEN
                     INSERT INTO copy (id, version_id, backend_id, physical_key, state, bytes, lease_token, lease_until, upload_id)
                     VALUES (p_copies[i], p_version, p_backends[i], p_names[i], 'writing', p_size, p_token, until, p_upload);
                     deltas := deltas || usage_step(p_copies[i], p_backends[i], NULL, 0, 'writing', p_size);
                 END IF;
-                copy_id := p_copies[i];
-                refusal := why;
-                RETURN NEXT;
             END LOOP;
             IF cardinality(deltas) = 0 AND NOT p_additional THEN DELETE FROM version WHERE id = p_version; END IF;
             PERFORM apply_usage(deltas);
+            RETURN QUERY SELECT p_copies[n], refusals[n] FROM generate_subscripts(p_copies, 1) n ORDER BY n;
         END $$;
 
-        -- Dooms the writing copies of a version that does not come to be. They are due at once: nobody can read them.
-        CREATE FUNCTION doom_writing(p_version uuid, p_late uuid[], p_all_late boolean) RETURNS usage_delta[] LANGUAGE plpgsql AS $$
+        -- Marks versions that never came to be and of which nothing is written any more, so that nothing is added to them.
+        CREATE FUNCTION end_unwritten(p_versions uuid[]) RETURNS void LANGUAGE sql AS $$
+            UPDATE version v SET superseded_at = clock_timestamp()
+            WHERE v.id = ANY (p_versions) AND v.committed_at IS NULL AND v.superseded_at IS NULL
+                AND NOT EXISTS (SELECT 1 FROM copy c WHERE c.version_id = v.id AND c.state = 'writing')
+        $$;
+
+        -- Dooms the writing copies of a version. They are due at once: nobody can read them. Those that are not known to be
+        -- settled may arrive late.
+        CREATE FUNCTION doom_writing(p_version uuid, p_settled uuid[]) RETURNS usage_delta[] LANGUAGE plpgsql AS $$
         DECLARE deltas usage_delta[];
         BEGIN
             PERFORM 1 FROM copy WHERE version_id = p_version ORDER BY id FOR NO KEY UPDATE;
             WITH changed AS (
                 UPDATE copy SET state = 'doomed', delete_not_before = clock_timestamp(),
-                    may_arrive_late = p_all_late OR id = ANY (p_late), lease_token = NULL, lease_until = NULL
+                    may_arrive_late = NOT id = ANY (p_settled), lease_token = NULL, lease_until = NULL
                 WHERE version_id = p_version AND state = 'writing' RETURNING id, backend_id, bytes)
             SELECT coalesce(array_agg(usage_step(id, backend_id, 'writing', bytes, 'doomed', bytes)), '{}') INTO deltas FROM changed;
             RETURN deltas;
@@ -136,6 +155,8 @@ enum Migration002Writes {
             more usage_delta[];
             deltas usage_delta[] := '{}';
             moment timestamptz;
+            -- Copies whose bytes are known to be there, or never to come.
+            settled uuid[] := p_uploaded || array(SELECT f FROM unnest(p_failed) f WHERE NOT f = ANY (p_late));
         BEGIN
             -- A forgotten object row may vanish between the two statements; then it is made anew.
             FOR attempt IN 1 .. 10 LOOP
@@ -143,14 +164,19 @@ enum Migration002Writes {
                 PERFORM 1 FROM object o WHERE o.bucket_id = p_bucket AND o.key = p_key FOR NO KEY UPDATE;
                 EXIT WHEN FOUND;
             END LOOP;
-            SELECT o.current_version, o.last_seq + 1 INTO STRICT old_version, next_seq
-            FROM object o WHERE o.bucket_id = p_bucket AND o.key = p_key;
+            -- Microseconds, so that numbers go up even after the object's row was forgotten.
+            SELECT o.current_version, greatest(o.last_seq + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+            INTO STRICT old_version, next_seq FROM object o WHERE o.bucket_id = p_bucket AND o.key = p_key;
             IF p_upload IS NOT NULL THEN PERFORM 1 FROM upload WHERE id = p_upload FOR NO KEY UPDATE; END IF;
             PERFORM 1 FROM version v WHERE v.id IN (p_version, old_version) ORDER BY v.id FOR NO KEY UPDATE;
             PERFORM 1 FROM copy c WHERE c.version_id IN (p_version, old_version) ORDER BY c.id FOR NO KEY UPDATE;
 
             SELECT v.committed_at, v.seq INTO done_at, done_seq FROM version v WHERE v.id = p_version;
-            IF NOT FOUND THEN RETURN QUERY SELECT 'fenceLost', 0::bigint, 0::bigint; RETURN; END IF;
+            IF NOT FOUND THEN
+                UPDATE object o SET deleted_at = clock_timestamp()
+                WHERE o.bucket_id = p_bucket AND o.key = p_key AND o.current_version IS NULL;
+                RETURN QUERY SELECT 'fenceLost', 0::bigint, 0::bigint; RETURN;
+            END IF;
             IF done_at IS NOT NULL THEN
                 RETURN QUERY SELECT 'committed', (extract(epoch FROM done_at) * 1000000)::bigint, done_seq; RETURN;
             END IF;
@@ -159,23 +185,27 @@ enum Migration002Writes {
             WHERE c.id = ANY (p_uploaded) AND c.version_id = p_version AND c.state = 'writing' AND c.lease_token = p_token;
             IF verdict = 'passes' AND (matched <> cardinality(p_uploaded) OR matched = 0) THEN verdict := 'fenceLost'; END IF;
             IF verdict <> 'passes' THEN
-                PERFORM apply_usage(doom_writing(p_version, p_late, false));
+                deltas := doom_writing(p_version, settled);
+                PERFORM end_unwritten(ARRAY[p_version]);
+                UPDATE object o SET deleted_at = clock_timestamp()
+                WHERE o.bucket_id = p_bucket AND o.key = p_key AND o.current_version IS NULL;
                 IF p_upload IS NOT NULL THEN UPDATE upload SET state = 'aborted', changed_at = clock_timestamp() WHERE id = p_upload; END IF;
+                PERFORM apply_usage(deltas);
                 RETURN QUERY SELECT verdict, 0::bigint, 0::bigint; RETURN;
             END IF;
 
+            moment := clock_timestamp();
             WITH before AS (SELECT c.id, c.bytes FROM copy c WHERE c.id = ANY (p_uploaded)), changed AS (
-                UPDATE copy c SET state = 'live', provider_version = u.provider, bytes = coalesce(p_size, c.bytes),
+                UPDATE copy c SET state = 'live', live_at = moment, provider_version = u.provider, bytes = coalesce(p_size, c.bytes),
                     lease_token = NULL, lease_until = NULL
                 FROM unnest(p_uploaded, p_provider_versions) u (id, provider), before b
                 WHERE c.id = u.id AND b.id = c.id RETURNING c.id, c.backend_id, b.bytes AS old_bytes, c.bytes)
             SELECT array_agg(usage_step(x.id, x.backend_id, 'writing', x.old_bytes, 'live', x.bytes)) INTO more FROM changed x;
             deltas := deltas || more;
-            deltas := deltas || doom_writing(p_version, p_late, false);
-            moment := clock_timestamp();
+            deltas := deltas || doom_writing(p_version, settled);
             UPDATE version v SET committed_at = moment, seq = next_seq, etag = p_etag, checksums = p_checksums,
                 checksum_type = p_checksum_type, part_sizes = p_part_sizes, size = coalesce(p_size, v.size) WHERE v.id = p_version;
-            UPDATE object o SET current_version = p_version, last_seq = next_seq WHERE o.bucket_id = p_bucket AND o.key = p_key;
+            UPDATE object o SET current_version = p_version, last_seq = next_seq, deleted_at = NULL WHERE o.bucket_id = p_bucket AND o.key = p_key;
             IF old_version IS NOT NULL THEN deltas := deltas || supersede(ARRAY[old_version], p_grace_ms); END IF;
             IF p_upload IS NOT NULL THEN UPDATE upload SET state = 'completed', changed_at = moment WHERE id = p_upload; END IF;
             PERFORM apply_usage(deltas);
@@ -199,6 +229,7 @@ enum Migration002Writes {
 
         CREATE FUNCTION resolve_v1(p_version uuid) RETURNS TABLE (committed_us bigint, seq bigint) LANGUAGE plpgsql AS $$
         DECLARE
+            deltas usage_delta[];
             done_at timestamptz;
             done_seq bigint;
         BEGIN
@@ -209,7 +240,11 @@ enum Migration002Writes {
                 RETURN QUERY SELECT (extract(epoch FROM done_at) * 1000000)::bigint, done_seq;
                 RETURN;
             END IF;
-            PERFORM apply_usage(doom_writing(p_version, '{}', true));
+            -- No row: the intent was lost with a crash, and a commit needs the row. A row: its commit, even one that is on its
+            -- way, finds no writing copy any more.
+            deltas := doom_writing(p_version, '{}');
+            PERFORM end_unwritten(ARRAY[p_version]);
+            PERFORM apply_usage(deltas);
         END $$;
 
         CREATE FUNCTION give_up_v1(p_version uuid, p_token uuid, p_late uuid[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -222,11 +257,12 @@ enum Migration002Writes {
                     lease_token = NULL, lease_until = NULL
                 WHERE version_id = p_version AND state = 'writing' AND lease_token = p_token RETURNING id, backend_id, bytes)
             SELECT coalesce(array_agg(usage_step(id, backend_id, 'writing', bytes, 'doomed', bytes)), '{}') INTO deltas FROM changed;
+            PERFORM end_unwritten(ARRAY[p_version]);
             PERFORM apply_usage(deltas);
         END $$;
 
         CREATE FUNCTION delete_v1(
-            p_bucket int, p_keys text[], p_matches text[], p_grace_ms bigint
+            p_bucket int, p_keys text[], p_matches text[], p_none_matches text[], p_grace_ms bigint
         ) RETURNS TABLE (deleted_key text, outcome text) LANGUAGE plpgsql AS $$
         DECLARE
             versions uuid[] := '{}';
@@ -239,18 +275,20 @@ enum Migration002Writes {
             PERFORM 1 FROM copy c WHERE c.version_id IN (
                 SELECT o.current_version FROM object o WHERE o.bucket_id = p_bucket AND o.key = ANY (p_keys))
             ORDER BY c.id FOR NO KEY UPDATE;
-            -- An ETag in p_matches is If-Match for the key at its place; null means none.
+            -- The lists of ETags of each key, divided by line feeds, which no header can hold; null means no condition.
             FOR one IN
-                SELECT r.key, v.id, CASE WHEN r.match IS NULL THEN 'passes' ELSE precondition(v.etag, ARRAY[r.match], NULL) END AS verdict
-                FROM unnest(p_keys, p_matches) r (key, match)
+                SELECT r.key, v.id, precondition(
+                    v.etag, string_to_array(r.match, chr(10)), string_to_array(r.none_match, chr(10))) AS verdict
+                FROM unnest(p_keys, p_matches, p_none_matches) WITH ORDINALITY r (key, match, none_match, place)
                 LEFT JOIN object o ON o.bucket_id = p_bucket AND o.key = r.key LEFT JOIN version v ON v.id = o.current_version
+                ORDER BY r.place
             LOOP
                 deleted_key := one.key;
                 outcome := one.verdict;
                 IF one.verdict = 'passes' AND one.id IS NOT NULL THEN versions := versions || one.id; END IF;
                 RETURN NEXT;
             END LOOP;
-            UPDATE object o SET current_version = NULL
+            UPDATE object o SET current_version = NULL, deleted_at = clock_timestamp()
             WHERE o.bucket_id = p_bucket AND o.key = ANY (p_keys) AND o.current_version = ANY (versions);
             PERFORM apply_usage(supersede(versions, p_grace_ms));
         END $$;

@@ -3,7 +3,7 @@ enum Migration004Fleet {
     static let sql = #"""
         CREATE FUNCTION accept_v1(
             p_parent bigint, p_digest text, p_text text, p_by text, p_rollback boolean, p_names text[], p_states text[],
-            p_specs text[], p_quotas bigint[], p_buckets text[], p_uids uuid[]
+            p_specs text[], p_quotas bigint[], p_uids uuid[], p_buckets text[], p_factors int[], p_trim_delay_ms bigint
         ) RETURNS TABLE (outcome text, number bigint, detail text) LANGUAGE plpgsql AS $$
         DECLARE
             current bigint;
@@ -23,38 +23,48 @@ enum Migration004Fleet {
                 IF p_states[i] <> 'removed' AND EXISTS (SELECT 1 FROM backend WHERE name = p_names[i] AND phase = 'retiring') THEN
                     RETURN QUERY SELECT 'retiring', current, p_names[i]; RETURN;
                 END IF;
+                IF p_states[i] <> 'removed' AND EXISTS (SELECT 1 FROM backend WHERE name = p_names[i] AND phase = 'retired') THEN
+                    RETURN QUERY SELECT 'retired', current, p_names[i]; RETURN;
+                END IF;
             END LOOP;
             -- Whether a backend takes new copies may change here: no intent may be in between.
             FOR one IN SELECT id FROM backend WHERE phase <> 'retired' ORDER BY id LOOP PERFORM pg_advisory_xact_lock(7001, one); END LOOP;
             UPDATE backend SET declared = false WHERE phase <> 'retired' AND declared AND NOT name = ANY (p_names);
             FOR i IN 1 .. cardinality(p_names) LOOP
-                SELECT * INTO known FROM backend WHERE name = p_names[i] AND phase <> 'retired';
-                IF FOUND THEN
+                SELECT * INTO known FROM backend WHERE name = p_names[i];
+                IF FOUND AND known.phase = 'retired' THEN
+                    CONTINUE;
+                ELSIF FOUND THEN
                     UPDATE backend SET declared = true, spec = p_specs[i], quota = nullif(p_quotas[i], 9223372036854775807),
                         generation = generation + (spec IS DISTINCT FROM p_specs[i])::int WHERE id = known.id;
                 ELSIF p_states[i] <> 'removed' THEN
                     INSERT INTO backend (id, uid, name, phase, declared, generation, spec, quota)
                     SELECT coalesce(max(id), 0) + 1, p_uids[i], p_names[i], 'active', true, 1, p_specs[i], nullif(p_quotas[i], 9223372036854775807) FROM backend
                     RETURNING id INTO one;
-                    INSERT INTO backend_usage (backend_id, stripe) SELECT one, s FROM generate_series(0, 7) s;
+                    INSERT INTO backend_usage (backend_id, stripe) SELECT one, s FROM generate_series(0, 31) s;
                 END IF;
             END LOOP;
-            UPDATE bucket SET declared = name = ANY (p_buckets);
-            INSERT INTO bucket (id, name, declared)
-            SELECT (SELECT coalesce(max(id), 0) FROM bucket) + row_number() OVER (ORDER BY b), b, true FROM unnest(p_buckets) b
-            WHERE NOT EXISTS (SELECT 1 FROM bucket k WHERE k.name = b);
-            INSERT INTO spec_revision (revision, digest, redacted_text, accepted_by, parent)
-            VALUES (current + 1, p_digest, p_text, p_by, current);
+            UPDATE bucket SET declared = false WHERE declared AND NOT name = ANY (p_buckets);
+            INSERT INTO bucket AS k (id, name, declared, factor)
+            SELECT (SELECT coalesce(max(id), 0) FROM bucket) + row_number() OVER (ORDER BY b.name), b.name, true, b.factor
+            FROM unnest(p_buckets, p_factors) b (name, factor)
+            ON CONFLICT (name) DO UPDATE SET declared = true, factor = excluded.factor,
+                factor_since = CASE WHEN k.factor = excluded.factor THEN k.factor_since ELSE clock_timestamp() END;
+            INSERT INTO spec_revision (revision, digest, redacted_text, accepted_by, parent, trim_delay_ms)
+            VALUES (current + 1, p_digest, p_text, p_by, current, p_trim_delay_ms);
             RETURN QUERY SELECT 'accepted', current + 1, '';
         END $$;
 
+        -- One statement, each count by an index of its state.
         CREATE FUNCTION residue_v1(p_backend int) RETURNS TABLE (
             writing bigint, live bigint, uploads bigint, doomed bigint, waiting bigint, dead bigint) LANGUAGE sql VOLATILE AS $$
-            SELECT count(*) FILTER (WHERE state = 'writing' AND upload_id IS NULL), count(*) FILTER (WHERE state = 'live'),
-                count(DISTINCT upload_id) FILTER (WHERE state = 'writing' AND upload_id IS NOT NULL),
-                count(*) FILTER (WHERE state = 'doomed' AND NOT seen_absent), count(*) FILTER (WHERE state = 'doomed' AND seen_absent),
-                count(*) FILTER (WHERE state = 'doomed' AND attempts >= 10)
-            FROM copy WHERE backend_id = p_backend AND state <> 'gone'
+            SELECT
+                (SELECT count(*) FROM copy WHERE backend_id = p_backend AND state = 'writing' AND upload_id IS NULL),
+                (SELECT count(*) FROM copy WHERE backend_id = p_backend AND state = 'live'),
+                (SELECT count(DISTINCT upload_id) FROM copy WHERE backend_id = p_backend AND state = 'writing'),
+                (SELECT count(*) FROM copy WHERE backend_id = p_backend AND state = 'doomed' AND NOT seen_absent),
+                (SELECT count(*) FROM copy WHERE backend_id = p_backend AND state = 'doomed' AND seen_absent),
+                (SELECT count(*) FROM copy WHERE backend_id = p_backend AND state = 'doomed' AND attempts >= 10)
         $$;
 
         CREATE FUNCTION change_phase_v1(p_backend int, p_from text, p_to text) RETURNS TABLE (
@@ -66,15 +76,16 @@ enum Migration004Fleet {
         BEGIN
             PERFORM pg_advisory_xact_lock(7001, p_backend);
             SELECT b.phase INTO phase_was FROM backend b WHERE b.id = p_backend;
-            SELECT * INTO r FROM residue_v1(p_backend);
             IF phase_was IS DISTINCT FROM p_from THEN
-                RETURN QUERY SELECT 'notFrom', coalesce(phase_was, 'retired'), r.writing, r.live, r.uploads, r.doomed, r.waiting, r.dead;
+                RETURN QUERY SELECT 'notFrom', coalesce(phase_was, 'retired'), 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint;
                 RETURN;
             END IF;
-            IF p_to IN ('drained', 'retiring', 'retired') AND r.writing + r.live + r.uploads + r.doomed > 0
-                OR p_to = 'retired' AND r.waiting > 0 THEN
-                RETURN QUERY SELECT 'residue', phase_was, r.writing, r.live, r.uploads, r.doomed, r.waiting, r.dead;
-                RETURN;
+            IF p_to IN ('drained', 'retiring', 'retired') THEN
+                SELECT * INTO r FROM residue_v1(p_backend);
+                IF r.writing + r.live + r.uploads + r.doomed > 0 OR p_to = 'retired' AND r.waiting > 0 THEN
+                    RETURN QUERY SELECT 'residue', phase_was, r.writing, r.live, r.uploads, r.doomed, r.waiting, r.dead;
+                    RETURN;
+                END IF;
             END IF;
             IF p_to = 'draining' THEN
                 INSERT INTO drain (backend_id, started_at, total_copies, total_bytes)
@@ -87,8 +98,8 @@ enum Migration004Fleet {
             ELSIF p_to = 'drained' THEN
                 UPDATE drain SET finished_at = clock_timestamp() WHERE backend_id = p_backend;
             END IF;
-            UPDATE backend b SET phase = p_to WHERE b.id = p_backend;
-            RETURN QUERY SELECT 'done', p_to, r.writing, r.live, r.uploads, r.doomed, r.waiting, r.dead;
+            UPDATE backend b SET phase = p_to, phase_since = clock_timestamp() WHERE b.id = p_backend;
+            RETURN QUERY SELECT 'done', p_to, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint;
         END $$;
 
         CREATE FUNCTION publish_v1(
@@ -129,6 +140,8 @@ enum Migration004Fleet {
             again boolean := true;
         BEGIN
             IF p_prefix COLLATE "C" > position THEN position := p_prefix; END IF;
+            -- A position before the prefix says nothing: the listing starts at the prefix.
+            IF past COLLATE "C" < p_prefix AND NOT starts_with(p_prefix, past) THEN past := NULL; END IF;
             WHILE again AND found_count < p_limit LOOP
                 again := false;
                 FOR one IN

@@ -1,0 +1,24 @@
+import Catalog
+import Synchronization
+
+/// Where the last claim of a bucket's scope ended, so that the next one does not look again at all that was done before. Only
+/// a hint: a claim that comes to the end starts over.
+final class ClaimCursors: Sendable {
+    /// Scopes change with every spec; more than so many are forgotten together.
+    private static let scopesMax = 1000
+
+    private let keys = Mutex<[MoveScope: String]>([:])
+
+    func position(of scope: MoveScope) -> String { keys.withLock { $0[scope] ?? "" } }
+
+    func advance(_ scope: MoveScope, to claimed: [ClaimedVersion]) {
+        if case .leaving = scope { return }
+        let last = claimed.map(\.placed.version.object).max()?.key
+        keys.withLock { keys in
+            if keys.count > ClaimCursors.scopesMax { keys = [:] }
+            keys[scope] = last
+        }
+    }
+
+    func ended(_ scope: MoveScope) { keys.withLock { $0[scope] = nil } }
+}

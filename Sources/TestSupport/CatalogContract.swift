@@ -1,0 +1,78 @@
+package import Catalog
+
+/// The seven stores of a catalog, in one process.
+package struct CatalogStores: Sendable {
+    package let writes: any WriteLedger
+    package let objects: any ObjectIndex
+    package let uploads: any UploadLedger
+    package let moves: any MoveLedger
+    package let deletions: any DeletionLedger
+    package let fleet: any FleetLedger
+    package let status: any StatusLedger
+
+    package init(
+        writes: any WriteLedger, objects: any ObjectIndex, uploads: any UploadLedger, moves: any MoveLedger,
+        deletions: any DeletionLedger, fleet: any FleetLedger, status: any StatusLedger
+    ) {
+        self.writes = writes
+        self.objects = objects
+        self.uploads = uploads
+        self.moves = moves
+        self.deletions = deletions
+        self.fleet = fleet
+        self.status = status
+    }
+
+    /// One value that is all of them.
+    package init<Store>(_ store: Store)
+    where
+        Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger
+    {
+        self.init(
+            writes: store, objects: store, uploads: store, moves: store, deletions: store, fleet: store, status: store)
+    }
+}
+
+/// A promise of the catalog's stores that did not hold.
+package struct BrokenPromise: Error, CustomStringConvertible {
+    package let description: String
+}
+
+/// One promise of the catalog's stores, and how to see that it holds; needs an empty catalog.
+package struct CatalogPromise: Sendable, CustomStringConvertible {
+    package let description: String
+    package let check: @Sendable (CatalogStores) async throws -> Void
+
+    init(_ description: String, _ check: @escaping @Sendable (CatalogStores) async throws -> Void) {
+        self.description = description
+        self.check = check
+    }
+}
+
+/// What every implementation of the stores must do, be it Postgres or the test double: the double may never know more.
+package enum CatalogContract {
+    package static let promises: [CatalogPromise] =
+        writes + deletes + listings + moves + deletions + uploads + fleet + status
+
+    static func expect(
+        _ condition: Bool, _ what: @autoclosure () -> String = "", file: StaticString = #fileID, line: UInt = #line
+    ) throws(BrokenPromise) {
+        if !condition { throw BrokenPromise(description: "\(file):\(line) \(what())") }
+    }
+
+    static func expectEqual<Value: Equatable>(
+        _ value: Value, _ expected: Value, _ what: @autoclosure () -> String = "", file: StaticString = #fileID,
+        line: UInt = #line
+    ) throws(BrokenPromise) {
+        if value != expected {
+            throw BrokenPromise(description: "\(file):\(line) \(what()): got \(value), expected \(expected)")
+        }
+    }
+
+    static func unwrap<Value>(
+        _ value: Value?, _ what: @autoclosure () -> String = "", file: StaticString = #fileID, line: UInt = #line
+    ) throws(BrokenPromise) -> Value {
+        guard let value else { throw BrokenPromise(description: "\(file):\(line) nothing there: \(what())") }
+        return value
+    }
+}
