@@ -86,6 +86,8 @@ package final class GatewayServer: RequestHandler {
     static func response(to head: RequestHead, _ answer: FailureAnswer, requestID: String) -> Response {
         var fields = Fields()
         if let seconds = answer.retryAfterSeconds { fields.append("Retry-After", "\(seconds)") }
+        // A client that signed for another region learns the right one here, also from a HEAD, and signs again.
+        if let region = answer.error.details["Region"] { fields.append("x-amz-bucket-region", region) }
         let status = Status(answer.error.code.status)
         // A HEAD's error has no body, so its status must say it all.
         guard head.method != .head else { return .empty(status, fields) }

@@ -113,6 +113,20 @@ import Testing
         }
     }
 
+    @Test func `a signature for another region is told the right one, in the document and in a header`() async throws {
+        try await GatewayHarness.run { harness in
+            for method in [HTTP.Method.get, .head] {
+                var head = RequestHead(method: method, target: "/photos/k", fields: Fields([("Host", "s3.example.net")]))
+                RequestSigner(accessKeyID: "photoskey", secret: "photossecret", region: "eu-central-1")
+                    .sign(&head, payload: .unsigned, now: GatewayHarness.now)
+                let answer = await harness.answer(
+                    Request(head: head, contentLength: 0, body: BytesReader(.empty), peer: "", isTLS: false))
+                #expect(answer.status == 400 && answer.fields["x-amz-bucket-region"] == "us-east-1")
+                if method == .get { #expect(answer.code == "AuthorizationHeaderMalformed" && answer.element("Region") == "us-east-1") }
+            }
+        }
+    }
+
     @Test func `before a spec was accepted everything is 503 with Retry-After`() async throws {
         try await GatewayHarness.run(ready: false) { harness in
             let answer = await harness.send(.get, "/photos/k")

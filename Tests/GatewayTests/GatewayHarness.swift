@@ -141,9 +141,12 @@ struct GatewayHarness: Sendable {
         }
     }
 
+    /// How many calls reached the catalog; each is one transaction.
+    var statements: Int { MemoryCatalog.Call.allCases.reduce(0) { $0 + catalog.calls($1) } }
+
     /// How many calls reached the catalog or a backend.
     var effects: Int {
-        MemoryCatalog.Call.allCases.reduce(0) { $0 + catalog.calls($1) }
+        statements
             + backends.reduce(0) { sum, store in StoreCall.allCases.reduce(sum) { $0 + store.calls($1) } }
     }
 
