@@ -82,6 +82,8 @@ package final class MemoryStore: ObjectStore {
     /// The object vanishes behind our back.
     package func lose(_ key: String) { state.withLock { $0.objects[key] = nil } }
 
+    func keep(_ key: String, _ stored: Stored) { state.withLock { $0.objects[key] = stored } }
+
     /// One bit of the object turns.
     package func damage(_ key: String) {
         state.withLock { state in

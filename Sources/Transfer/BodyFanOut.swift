@@ -1,26 +1,37 @@
 package import HTTP
 import Synchronization
 
-/// One body for several readers, each run read once and shared. The next run is read when every reader that is still in has
-/// taken the one before: the slowest sets the pace, and nothing piles up.
+/// One body for several readers, each run read once and shared.
+///
+/// `pump` reads; readers take. The next run is fetched when every reader that is still in holds the one before, so the slowest sets
+/// the pace and at most two runs are in memory. Nothing is read before somebody asks, so that a body whose targets all fail to
+/// connect is still whole. Readers never touch the source: one that is cancelled leaves the others alone.
 package final class BodyFanOut: Sendable {
-    private enum Turn {
-        case run(Bytes?)
+    private enum End {
+        case finished
         case failed(BodyError)
-        /// This reader fetches the next run for all.
-        case fetch
+    }
+
+    private enum Turn {
+        case run(Bytes)
+        case finished
+        case failed(BodyError)
         case wait
     }
 
     private struct State {
         /// How many runs were fetched.
         var sequence = 0
-        var run: Bytes?
-        var failure: BodyError?
-        var isFetching = false
+        var run = Bytes.empty
+        var end: End?
+        var isWanted = false
         /// Runs taken by each reader; nil once it dropped out.
         var taken: [Int?]
-        var waiting: [Int: CheckedContinuation<Void, Never>] = [:]
+        var readers: [Int: CheckedContinuation<Void, Never>] = [:]
+        var pump: CheckedContinuation<Void, Never>?
+
+        var isAbandoned: Bool { taken.allSatisfy { $0 == nil } }
+        var mayFetch: Bool { isWanted && taken.allSatisfy { $0.map { $0 == sequence } ?? true } }
     }
 
     private let source: any BodyReader
@@ -33,16 +44,6 @@ package final class BodyFanOut: Sendable {
 
     package func reader(_ index: Int) -> any BodyReader { Reader(self, index) }
 
-    /// A reader whose backend failed no longer holds the others up.
-    package func drop(_ index: Int) {
-        let waiting = state.withLock { state in
-            state.taken[index] = nil
-            defer { state.waiting = [:] }
-            return Array(state.waiting.values)
-        }
-        for one in waiting { one.resume() }
-    }
-
     private final class Reader: BodyReader {
         private let fanOut: BodyFanOut
         private let index: Int
@@ -54,60 +55,131 @@ package final class BodyFanOut: Sendable {
         func next() async throws(BodyError) -> Bytes? { try await fanOut.next(index) }
     }
 
+    // MARK: The reading side
+
+    /// Reads the source until its end, its failure, cancellation, or until no reader is left. Run as a task beside the readers.
+    package func pump() async {
+        while await waitForDemand() {
+            var end: End?
+            var run: Bytes?
+            do throws(BodyError) {
+                run = try await source.next()
+                if run == nil { end = .finished }
+            } catch {
+                end = .failed(error)
+            }
+            publish(run, end)
+            if end != nil { return }
+        }
+        // Nobody waits for a pump that was cancelled.
+        publish(nil, .failed(.cancelled))
+    }
+
+    private func publish(_ run: Bytes?, _ end: End?) {
+        let waiting = state.withLock { state in
+            if let run {
+                state.sequence += 1
+                state.run = run
+            }
+            state.end = state.end ?? end
+            defer { state.readers = [:] }
+            return state.readers
+        }
+        for one in waiting.values { one.resume() }
+    }
+
+    /// False when there is nobody left to read for.
+    private func waitForDemand() async -> Bool {
+        while !Task.isCancelled {
+            let verdict = state.withLock { $0.isAbandoned ? false : $0.mayFetch ? true : nil }
+            if let verdict { return verdict }
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    // Looked at again under the lock, so that no change is missed in between.
+                    let goesOn = state.withLock { state in
+                        if state.isAbandoned || state.mayFetch || Task.isCancelled { return true }
+                        state.pump = continuation
+                        return false
+                    }
+                    if goesOn { continuation.resume() }
+                }
+            } onCancel: {
+                wakePump()
+            }
+        }
+        return false
+    }
+
+    private func wakePump() {
+        let pump = state.withLock { state in
+            defer { state.pump = nil }
+            return state.pump
+        }
+        pump?.resume()
+    }
+
+    // MARK: The taking side
+
+    /// A reader whose backend failed no longer holds the others up.
+    package func drop(_ index: Int) {
+        let (pump, reader) = state.withLock { state in
+            state.taken[index] = nil
+            let reader = state.readers.removeValue(forKey: index)
+            guard state.isAbandoned || state.mayFetch else { return (CheckedContinuation<Void, Never>?.none, reader) }
+            defer { state.pump = nil }
+            return (state.pump, reader)
+        }
+        pump?.resume()
+        reader?.resume()
+    }
+
     private func next(_ index: Int) async throws(BodyError) -> Bytes? {
         while true {
-            switch state.withLock({ BodyFanOut.turn(&$0, index) }) {
+            let (turn, pump) = state.withLock { state in
+                let turn = BodyFanOut.turn(&state, index)
+                guard state.mayFetch else { return (turn, CheckedContinuation<Void, Never>?.none) }
+                defer { state.pump = nil }
+                return (turn, state.pump)
+            }
+            pump?.resume()
+            switch turn {
             case .run(let run): return run
+            case .finished: return nil
             case .failed(let error): throw error
-            case .fetch: await fetch()
-            case .wait: await wait(index)
+            case .wait:
+                if Task.isCancelled { throw .cancelled }
+                await wait(index)
             }
         }
     }
 
     private static func turn(_ state: inout State, _ index: Int) -> Turn {
         guard let taken = state.taken[index] else { return .failed(.cancelled) }
+        state.isWanted = true
         if taken < state.sequence {
             state.taken[index] = state.sequence
-            if let failure = state.failure { return .failed(failure) }
             return .run(state.run)
         }
-        if let failure = state.failure { return .failed(failure) }
-        if state.sequence > 0, state.run == nil { return .run(nil) }
-        let everybodyHasIt = state.taken.allSatisfy { $0.map { $0 == state.sequence } ?? true }
-        guard everybodyHasIt, !state.isFetching else { return .wait }
-        state.isFetching = true
-        return .fetch
-    }
-
-    private func fetch() async {
-        var run: Bytes?
-        var failure: BodyError?
-        do throws(BodyError) { run = try await source.next() } catch { failure = error }
-        let waiting = state.withLock { state in
-            state.isFetching = false
-            state.sequence += 1
-            state.run = run
-            state.failure = failure
-            defer { state.waiting = [:] }
-            return Array(state.waiting.values)
+        switch state.end {
+        case .finished: return .finished
+        case .failed(let error): return .failed(error)
+        case nil: return .wait
         }
-        for one in waiting { one.resume() }
     }
 
     /// Until something changed for this reader.
     private func wait(_ index: Int) async {
-        await withCheckedContinuation { continuation in
-            let mayGoOn = state.withLock { state in
-                // Looked at again under the lock, so that no change is missed in between.
-                let everybodyHasIt = state.taken.allSatisfy { $0.map { $0 == state.sequence } ?? true }
-                guard let taken = state.taken[index], taken == state.sequence, state.failure == nil,
-                    state.isFetching || !everybodyHasIt
-                else { return true }
-                state.waiting[index] = continuation
-                return false
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let goesOn = state.withLock { state in
+                    guard let taken = state.taken[index], taken == state.sequence, state.end == nil, !Task.isCancelled else { return true }
+                    state.readers[index] = continuation
+                    return false
+                }
+                if goesOn { continuation.resume() }
             }
-            if mayGoOn { continuation.resume() }
+        } onCancel: {
+            state.withLock { $0.readers.removeValue(forKey: index) }?.resume()
         }
     }
 }

@@ -1,35 +1,101 @@
 package import Catalog
+import Crypto
 import HTTP
 package import S3
 
 /// What a stored copy says about itself, so that it can be read and found again without Postgres (DESIGN §2.7).
 ///
-/// Values are percent-encoded ASCII. S3 allows 2 KB of user metadata: what goes beyond is left out, longest user metadata first,
-/// and marked; bucket, key, version and size always fit.
+/// Entries, all of them ASCII (values percent-encoded, RFC 3986):
+/// `sluice-format` (1), `sluice-bucket`, `sluice-key` (or, where that would be longer than 1,000 bytes, `sluice-key64` in Base64),
+/// `sluice-version`, `sluice-size` (not with multipart, whose size Create does not know), `sluice-header-NAME`, `sluice-user-NAME`.
+///
+/// S3 allows 2 KB of user metadata. What goes beyond is left out, the longest first, and `sluice-truncated` says so; bucket, key,
+/// version and size always fit. The catalog has everything; only a read without it would miss what was left out.
 package enum CopyMetadata {
     package static let bytesMax = 1_900
+    private static let plainKeyMax = 1_000
+    private static let truncation = ("sluice-truncated", "1")
 
     package static func make(
         bucket: String, key: String, version: VersionID, size: Int64?, headers: ObjectHeaders
     ) -> StoredMetadata {
-        var entries = [
-            "sluice-format": "1", "sluice-bucket": bucket, "sluice-version": version.raw.base32,
-            "sluice-key": PercentCoding.encode(key, keepingSlash: true),
-        ]
+        var entries = ["sluice-format": "1", "sluice-bucket": bucket, "sluice-version": version.raw.base32]
+        let plain = PercentCoding.encode(key, keepingSlash: true)
+        if plain.utf8.count <= plainKeyMax {
+            entries["sluice-key"] = plain
+        } else {
+            entries["sluice-key64"] = Base64.encode(Array(key.utf8))
+        }
         if let size { entries["sluice-size"] = String(size) }
-        var room = bytesMax - entries.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
-        let optional =
-            headers.standard.map { ("sluice-header-\($0.key)", PercentCoding.encode($0.value, keepingSlash: true)) }
-            + headers.user.map { ("sluice-user-\(PercentCoding.encode($0.key).lowercased())", PercentCoding.encode($0.value, keepingSlash: true)) }
-        for (name, value) in optional.sorted(by: { ($0.0.count + $0.1.count, $0.0) < ($1.0.count + $1.1.count, $1.0) }) {
+        let room = bytesMax - entries.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
+        var left = room - truncation.0.utf8.count - truncation.1.utf8.count
+        for (name, value) in optional(headers) {
             let cost = name.utf8.count + value.utf8.count
-            guard cost <= room else {
-                entries["sluice-truncated"] = "1"
+            guard cost <= left else {
+                entries[truncation.0] = truncation.1
                 break
             }
             entries[name] = value
-            room -= cost
+            left -= cost
         }
         return StoredMetadata(contentType: headers.contentType, entries: entries)
+    }
+
+    /// Shortest first, so that as many as possible stay.
+    private static func optional(_ headers: ObjectHeaders) -> [(String, String)] {
+        let standard = headers.standard.map { ("sluice-header-\($0.key)", PercentCoding.encode($0.value, keepingSlash: true)) }
+        let user = headers.user.map { name, value in
+            ("sluice-user-\(PercentCoding.encode(name).lowercased())", PercentCoding.encode(value, keepingSlash: true))
+        }
+        return (standard + user).sorted { a, b in
+            let (x, y) = (a.0.utf8.count + a.1.utf8.count, b.0.utf8.count + b.1.utf8.count)
+            return x != y ? x < y : a.0 < b.0
+        }
+    }
+
+    /// A copy's own words.
+    package struct Description: Sendable, Equatable {
+        package var bucket: String
+        package var key: String
+        package var version: VersionID
+        /// nil with multipart: the object's own size holds.
+        package var size: Int64?
+        package var headers: ObjectHeaders
+        /// Some headers did not fit.
+        package var isTruncated: Bool
+        package init(bucket: String, key: String, version: VersionID, size: Int64?, headers: ObjectHeaders, isTruncated: Bool) {
+            self.bucket = bucket
+            self.key = key
+            self.version = version
+            self.size = size
+            self.headers = headers
+            self.isTruncated = isTruncated
+        }
+    }
+
+    /// Nil unless the metadata is of a copy of ours, in a format that this release knows.
+    package static func parse(_ metadata: StoredMetadata) -> Description? {
+        let entries = metadata.entries
+        guard entries["sluice-format"] == "1", let bucket = entries["sluice-bucket"], let key = key(entries),
+            let version = entries["sluice-version"].flatMap({ ID128(base32: $0) })
+        else { return nil }
+        var headers = ObjectHeaders(contentType: metadata.contentType)
+        for (name, value) in entries {
+            guard let decoded = PercentCoding.decode(value) else { return nil }
+            if name.hasPrefix("sluice-header-") {
+                headers.standard[String(name.dropFirst("sluice-header-".count))] = decoded
+            } else if name.hasPrefix("sluice-user-") {
+                guard let own = PercentCoding.decode(name.dropFirst("sluice-user-".count)) else { return nil }
+                headers.user[own] = decoded
+            }
+        }
+        return Description(
+            bucket: bucket, key: key, version: VersionID(version), size: entries["sluice-size"].flatMap { Int64($0) }, headers: headers,
+            isTruncated: entries[truncation.0] != nil)
+    }
+
+    private static func key(_ entries: [String: String]) -> String? {
+        if let plain = entries["sluice-key"] { return PercentCoding.decode(plain) }
+        return entries["sluice-key64"].flatMap { Base64.decode($0) }.flatMap { String(validating: $0, as: UTF8.self) }
     }
 }

@@ -1,19 +1,8 @@
 package import Catalog
 import HTTP
-package import S3
+import S3
 
-/// What became of making one more copy of a version.
-package enum MoveResult: Sendable, Equatable {
-    case live(CopyID)
-    /// Overwritten or deleted meanwhile.
-    case superseded
-    case refused(IntentRefusal)
-    case sourceFailed([StoreError])
-    case targetFailed(StoreError)
-    case catalogFailed(CatalogError)
-}
-
-/// Makes and dooms single copies: repair and drain (DESIGN §6). Each step may be repeated by anybody at any time.
+/// Makes and dooms single copies: carries out `MoveProtocol`. Each step may be repeated by anybody at any time.
 package struct CopyMover: Sendable {
     private let moves: any MoveLedger
     private let writes: any WriteLedger
@@ -30,55 +19,74 @@ package struct CopyMover: Sendable {
         self.report = report
     }
 
-    /// Intent; copy with verification; commit. The target may complete only what matched.
+    /// Intent; copy with verification; commit. The target may complete only what matched. One copy of a version at a time under
+    /// one token.
     ///
     /// - Parameter sources: in the order in which they are to be tried
     package func copy(
         _ claimed: ClaimedVersion, from sources: [Copy], to target: BackendID, token: LeaseToken, readGrace: Duration
     ) async -> MoveResult {
         let version = claimed.placed.version
-        let candidate = context.candidate(target, bucketName: claimed.bucketName, key: version.object.key, version: version.id)
+        func fresh() -> CopyCandidate {
+            context.candidate(target, bucketName: claimed.bucketName, key: version.object.key, version: version.id)
+        }
+        var candidate = fresh()
+        var machine = MoveProtocol(sources: sources, commitAttemptsMax: context.limits.resolveAttemptsMax)
+        var effects = machine.start()
+        while let effect = effects.first {
+            effects.removeFirst()
+            switch effect {
+            case .finish(let result): return result
+            case .intend:
+                candidate = fresh()
+                effects += machine.handle(await intend(candidate, version.id, token))
+            case .copy(let sources): effects += machine.handle(await write(claimed, sources, candidate, token))
+            case .markSuspect(let copy): await report(.suspect(copy))
+            case .commit(let uploaded): effects += machine.handle(await commit(uploaded, version.id, token, readGrace))
+            case .giveUp(let mayArriveLate):
+                await WriteSteps.giveUp(version.id, token, mayArriveLate ? [candidate.id] : [], writes)
+                effects += machine.handle(.gaveUp)
+            }
+        }
+        return .catalogFailed(.internalError(evidence: "the move ended without a result"))
+    }
+
+    private func intend(_ candidate: CopyCandidate, _ version: VersionID, _ token: LeaseToken) async -> MoveProtocol.Event {
         do throws(CatalogError) {
-            switch try await moves.intendCopy(candidate, of: version.id, token: token, lease: context.limits.writeLease) {
-            case .admitted: break
-            case .notRetained: return .superseded
-            case .refused(let refusal): return .refused(refusal)
-            }
+            let outcome = try await moves.intendCopy(candidate, of: version, token: token, lease: context.limits.writeLease)
             context.crashPlan.reached(.afterMoveIntent)
-            let written: Result<UploadedCopy, MoveFailure> = await write(claimed, sources, candidate, token)
-            switch written {
-            case .success(let uploaded):
-                context.crashPlan.reached(.afterMoveUpload)
-                let outcome = try await moves.commitCopy(uploaded, of: version.id, token: token, readGrace: readGrace)
-                context.crashPlan.reached(.afterMoveCommit)
-                return outcome == .live ? .live(candidate.id) : .superseded
-            case .failure(let failure):
-                try await writes.giveUp(version.id, token: token, late: failure.mayArriveLate ? [candidate.id] : [])
-                return failure.result
-            }
+            return .intended(outcome)
         } catch {
-            return .catalogFailed(error)
+            return .intentFailed(error)
         }
     }
 
-    private struct MoveFailure: Error {
-        let result: MoveResult
-        let mayArriveLate: Bool
+    private func commit(
+        _ uploaded: UploadedCopy, _ version: VersionID, _ token: LeaseToken, _ readGrace: Duration
+    ) async -> MoveProtocol.Event {
+        do throws(CatalogError) {
+            let outcome = try await moves.commitCopy(uploaded, of: version, token: token, readGrace: readGrace)
+            context.crashPlan.reached(.afterMoveCommit)
+            return .committed(outcome)
+        } catch {
+            // A cancelled pause only makes the next attempt come at once; attempts are counted.
+            do throws(CancellationError) { try await context.sleep(context.limits.resolvePause) } catch {}
+            return .commitFailed(error)
+        }
     }
 
     private func write(
         _ claimed: ClaimedVersion, _ sources: [Copy], _ candidate: CopyCandidate, _ token: LeaseToken
-    ) async -> Result<UploadedCopy, MoveFailure> {
+    ) async -> MoveProtocol.Event {
         let version = claimed.placed.version
         guard let store = context.stores[candidate.backend] else {
-            let error = StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured")
-            return .failure(MoveFailure(result: .targetFailed(error), mayArriveLate: false))
+            return .copyFailed(.target(StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured")))
         }
         let reader = CopyReader(version, sources, range: nil, context: context, report: report)
         do throws(ReadFailure) {
             try await reader.open()
         } catch {
-            return .failure(MoveFailure(result: .sourceFailed(error.errors), mayArriveLate: false))
+            return .copyFailed(.unreadable(error.errors))
         }
         let metadata = CopyMetadata.make(
             bucket: claimed.bucketName, key: version.object.key, version: version.id, size: version.size, headers: version.headers)
@@ -100,11 +108,18 @@ package struct CopyMover: Sendable {
             }
         }
         switch result {
-        case .success(let stored): return .success(UploadedCopy(id: candidate.id, providerVersion: stored.providerVersion))
-        case .failure(let error):
-            if let bodyError = error.bodyError, case .contentMismatch = bodyError, let source = sources.first { await report(.suspect(source)) }
-            let result: MoveResult = error.bodyError == nil ? .targetFailed(error) : .sourceFailed([error])
-            return .failure(MoveFailure(result: result, mayArriveLate: error.mayArriveLate))
+        case .success(let stored):
+            context.crashPlan.reached(.afterMoveUpload)
+            return .copied(UploadedCopy(id: candidate.id, providerVersion: stored.providerVersion))
+        case .failure(let error): return .copyFailed(CopyMover.fault(error, reader))
+        }
+    }
+
+    private static func fault(_ error: StoreError, _ reader: CopyReader) -> MoveFault {
+        switch error.bodyError {
+        case nil: .target(error)
+        case .contentMismatch: .damaged(reader.contributors, error)
+        case .truncated, .tooSlow, .tooLong, .malformed, .source, .cancelled: .unreadable([error])
         }
     }
 

@@ -26,7 +26,10 @@ package final class CopyReader: BodyReader {
         var current: (copy: Copy, body: any BodyReader)?
         var offset: Int64
         var errors: [StoreError] = []
-        var isOver = false
+        /// Copies that gave bytes, in order.
+        var contributors: [Copy] = []
+        /// Why the read ended early; every further call answers the same.
+        var failure: BodyError?
     }
 
     private let stores: [BackendID: any ObjectStore]
@@ -51,6 +54,9 @@ package final class CopyReader: BodyReader {
         state = Mutex(State(copies: ordered.prefix(context.limits.readAttemptsMax), offset: range?.lowerBound ?? 0))
     }
 
+    /// Whose bytes were handed out so far.
+    package var contributors: [Copy] { state.withLock { $0.contributors } }
+
     /// Opens the first copy that answers, so that a failure is known before a response begins.
     package func open() async throws(ReadFailure) {
         if state.withLock({ $0.offset >= end }) { return }
@@ -62,6 +68,8 @@ package final class CopyReader: BodyReader {
                 try await open(copy)
                 return await report(.served(copy.backend))
             } catch {
+                // The reader of this body went away, which says nothing about the backend.
+                if error.code == .cancelled { throw ReadFailure(errors: [error]) }
                 await failed(copy, error)
             }
         }
@@ -88,25 +96,19 @@ package final class CopyReader: BodyReader {
 
     package func next() async throws(BodyError) -> Bytes? {
         while true {
-            let current = state.withLock { state in state.offset >= end || state.isOver ? nil : state.current }
+            let (failure, current, isAtEnd) = state.withLock { ($0.failure, $0.current, $0.offset >= end) }
+            if let failure { throw failure }
+            if isAtEnd { return nil }
             guard let current else {
-                if state.withLock({ $0.offset >= end || $0.isOver }) { return nil }
                 try await reopen()
                 continue
             }
             let error: StoreError
             do throws(BodyError) {
-                if let run = try await current.body.next() {
-                    return state.withLock { state in
-                        // A backend that sends more than was asked for must not reach the client.
-                        let wanted = run.prefix(Int(min(Int64(run.count), end - state.offset)))
-                        state.offset += Int64(wanted.count)
-                        return wanted
-                    }
-                }
+                if let run = try await current.body.next() { return take(run, from: current.copy) }
                 error = StoreError(.reset, mayArriveLate: false, evidence: "the body ended early")
             } catch let failure {
-                if failure == .cancelled { throw failure }
+                if failure == .cancelled { throw end(failure) }
                 error = StoreError(.reset, mayArriveLate: false, evidence: "\(failure)")
             }
             state.withLock { $0.current = nil }
@@ -114,12 +116,31 @@ package final class CopyReader: BodyReader {
         }
     }
 
+    private func take(_ run: Bytes, from copy: Copy) -> Bytes {
+        state.withLock { state in
+            // A backend that sends more than was asked for must not reach the client.
+            let wanted = run.prefix(Int(min(Int64(run.count), end - state.offset)))
+            state.offset += Int64(wanted.count)
+            if state.contributors.last != copy { state.contributors.append(copy) }
+            if state.offset >= end { state.current = nil }
+            return wanted
+        }
+    }
+
+    private func end(_ failure: BodyError) -> BodyError {
+        state.withLock { state in
+            state.failure = failure
+            state.current = nil
+        }
+        return failure
+    }
+
     private func reopen() async throws(BodyError) {
         do throws(ReadFailure) {
             try await open()
         } catch {
-            state.withLock { $0.isOver = true }
-            throw .source(error.errors.map(\.evidence).joined(separator: "; "))
+            let isCancelled = error.errors.last?.code == .cancelled
+            throw end(isCancelled ? .cancelled : .source(error.errors.map(\.evidence).joined(separator: "; ")))
         }
     }
 }

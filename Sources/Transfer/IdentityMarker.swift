@@ -31,8 +31,10 @@ package enum IdentityMarker {
         }
     }
 
-    /// A marker that is there already is looked at, not overwritten.
+    /// A marker that is there already is looked at, not overwritten; first by reading, since not every backend honours `ifAbsent`.
     package static func write(_ store: any ObjectStore, keyPrefix: String, uid: ID128) async throws(StoreError) -> Finding {
+        let before = try await read(store, keyPrefix: keyPrefix, uid: uid)
+        guard before == .absent else { return before }
         let bytes = Bytes(text(uid))
         do throws(StoreError) {
             _ = try await store.put(

@@ -1,4 +1,5 @@
 package import Catalog
+import Crypto
 import HTTP
 import S3
 
@@ -251,11 +252,29 @@ package struct UploadDriver: Sendable {
             guard error.code == .noSuchUpload else { throw error }
             // An earlier Complete may have succeeded: what stands under the name decides, never a guess.
             let found = try await store.head(copy.physicalKey)
-            guard found.size == size else {
-                throw StoreError(.corrupt, mayArriveLate: true, evidence: "\(copy.physicalKey) has \(found.size) bytes instead of \(size)")
+            let etag = multipartETag(parts, on: copy.copy)
+            guard found.size == size, etag == nil || !isMultipartETag(found.etag) || found.etag.lowercased() == etag else {
+                throw StoreError(
+                    .corrupt, mayArriveLate: true,
+                    evidence: "\(copy.physicalKey) has \(found.size) bytes instead of \(size), or ETag \(found.etag)")
             }
             return found
         }
+    }
+
+    /// What a backend whose part ETags are MD5s gives the whole: `md5(md5s)-N`.
+    private static func multipartETag(_ parts: [UploadPart], on copy: CopyID) -> String? {
+        var digests: [UInt8] = []
+        for part in parts {
+            guard let etag = part.backendETags[copy], ETag.isMD5(etag), let digest = Hex.decode(etag) else { return nil }
+            digests += digest
+        }
+        return Hex.encode(Digest.hash(.md5, digests)) + "-\(parts.count)"
+    }
+
+    private static func isMultipartETag(_ etag: String) -> Bool {
+        let halves = etag.split(separator: "-", omittingEmptySubsequences: false)
+        return halves.count == 2 && ETag.isMD5(String(halves[0])) && Int(halves[1]) != nil
     }
 
     private static func result(_ result: WriteResult, _ digests: ContentDigests, _ size: Int64) -> CompleteResult {

@@ -1,6 +1,7 @@
 package import Catalog
 package import HTTP
 import S3
+import Synchronization
 
 /// A body that knows its digests once it was read to the end.
 package protocol DigestingBody: BodyReader {
@@ -97,12 +98,13 @@ package struct WriteDriver: Sendable {
             bucket: request.bucketName, key: request.object.key, version: version, size: request.size, headers: request.headers)
         let ledger = ledger
         let context = context
-        return await LeaseKeeper.keeping(
+        let sensor = TouchSensor(body)
+        let events: [WriteProtocol.Event] = await LeaseKeeper.keeping(
             context, { () async throws(CatalogError) in
                 try await ledger.renew(version, token: token, lease: context.limits.writeLease)
             }
         ) {
-            await FanOutWriter.write(chosen, body, context) { (candidate, store, reader) async throws(StoreError) in
+            await FanOutWriter.write(chosen, sensor, context) { (candidate, store, reader) async throws(StoreError) in
                 let stored = try await store.put(
                     candidate.physicalKey, length: request.size, body: reader, metadata: metadata,
                     ifAbsent: store.capabilities.conditionalCreate)
@@ -112,6 +114,23 @@ package struct WriteDriver: Sendable {
                 .uploadFailed(candidate.id, error)
             }
         }
+        if sensor.isTouched { return events }
+        return events.map { event in
+            guard case .uploadFailed(let id, let error, _) = event else { return event }
+            return .uploadFailed(id, error, isBodyUntouched: true)
+        }
+    }
+}
+
+/// Notices whether anybody asked for a body.
+private final class TouchSensor: BodyReader {
+    private let body: any BodyReader
+    private let touched = Atomic(false)
+    init(_ body: any BodyReader) { self.body = body }
+    var isTouched: Bool { touched.load(ordering: .acquiring) }
+    func next() async throws(BodyError) -> Bytes? {
+        touched.store(true, ordering: .releasing)
+        return try await body.next()
     }
 }
 
@@ -161,7 +180,11 @@ enum FanOutWriter {
         }
         if let only = targets.first, targets.count == 1 { return [await one(only, body)] }
         let fanOut = BodyFanOut(body, readers: targets.count)
-        return await withTaskGroup(of: Outcome.self) { group in
+        return await withTaskGroup(of: Outcome?.self) { group in
+            group.addTask {
+                await fanOut.pump()
+                return nil
+            }
             for (index, target) in targets.enumerated() {
                 let reader = fanOut.reader(index)
                 group.addTask {
@@ -171,7 +194,11 @@ enum FanOutWriter {
                 }
             }
             var outcomes: [Outcome] = []
-            for await outcome in group { outcomes.append(outcome) }
+            while outcomes.count < targets.count, let next = await group.next() {
+                if let outcome = next { outcomes.append(outcome) }
+            }
+            // The pump may still wait for a body that nobody wants any more.
+            group.cancelAll()
             return outcomes
         }
     }

@@ -40,7 +40,8 @@ package struct WriteProtocol: Sendable, Equatable {
         case intended(IntentOutcome)
         case intentFailed(CatalogError)
         case uploaded(UploadedCopy)
-        case uploadFailed(CopyID, StoreError)
+        /// - Parameter isBodyUntouched: nothing of the body was consumed by any target, so another may have it whole
+        case uploadFailed(CopyID, StoreError, isBodyUntouched: Bool = false)
         case committed(CommitOutcome)
         case commitFailed(CatalogError)
         case resolved(WriteResolution)
@@ -75,9 +76,13 @@ package struct WriteProtocol: Sendable, Equatable {
     private var refusals: [IntentRefusal] = []
     private var uploaded: [UploadedCopy] = []
     private var failed: [CopyID: StoreError] = [:]
-    private var hasIntended = false
+    /// Failed before the body was touched, in this round of uploads.
+    private var untouched: Set<CopyID> = []
+    /// An intent admitted something, so that the version's row exists.
+    private var hasVersion = false
 
-    /// - Parameter candidates: best first; as many as `ack` are tried at once, the rest replace those that refuse
+    /// - Parameter candidates: best first; as many as `ack` are tried at once, the rest replace those that refuse, or all that
+    ///   failed before the body was touched
     package init(candidates: [CopyCandidate], requirement: WriteRequirement, resolveAttemptsMax: Int) {
         spares = candidates
         self.requirement = requirement
@@ -91,16 +96,17 @@ package struct WriteProtocol: Sendable, Equatable {
         let chosen = Array(spares.prefix(max(0, wanted)))
         spares.removeFirst(chosen.count)
         if chosen.isEmpty { return beginUpload() }
-        defer { hasIntended = true }
-        return [.intend(chosen, isAdditional: !admitted.isEmpty)]
+        return [.intend(chosen, isAdditional: hasVersion)]
     }
 
     private mutating func beginUpload() -> [Effect] {
         guard !admitted.isEmpty, admitted.count >= min(requirement.ack, requirement.minAck) else {
+            if !failed.isEmpty { return giveUp(tooFew) }
             let refusal = WriteRefusal.insufficientBackends(
                 admitted: admitted.count, required: requirement.minAck, refusals: refusals)
-            return admitted.isEmpty ? finish(.refused(refusal)) : giveUp(refusal)
+            return hasVersion ? giveUp(refusal) : finish(.refused(refusal))
         }
+        untouched = []
         stage = .uploading(waiting: Set(admitted))
         return [.upload(admitted)]
     }
@@ -109,16 +115,20 @@ package struct WriteProtocol: Sendable, Equatable {
         switch (stage, event) {
         case (.intending, .intended(let outcome)):
             admitted += outcome.admitted
+            hasVersion = hasVersion || !outcome.admitted.isEmpty
             refusals += outcome.refused.sorted { $0.key < $1.key }.map(\.value)
             return intendMore()
         case (.intending, .intentFailed(let error)):
             // An intent whose reply was lost may have left rows: they are doomed now, or their lease runs out.
             return giveUp(.catalog(error))
         case (.uploading(let waiting), .uploaded(let copy)):
+            guard waiting.contains(copy.id) else { return [] }
             uploaded.append(copy)
             return settled(waiting.subtracting([copy.id]))
-        case (.uploading(let waiting), .uploadFailed(let id, let error)):
+        case (.uploading(let waiting), .uploadFailed(let id, let error, let isBodyUntouched)):
+            guard waiting.contains(id) else { return [] }
             failed[id] = error
+            if isBodyUntouched { untouched.insert(id) }
             return settled(waiting.subtracting([id]))
         case (.committing(let copies), .committed(let outcome)): return committed(outcome, copies)
         case (.committing(let copies), .commitFailed(let error)): return commitFailed(error, copies)
@@ -139,15 +149,25 @@ package struct WriteProtocol: Sendable, Equatable {
         stage = .uploading(waiting: waiting)
         guard waiting.isEmpty else { return [] }
         if let error = failed.values.compactMap(\.bodyError).first { return giveUp(.bodyFailed(error)) }
+        if uploaded.isEmpty, untouched.count == admitted.count, !spares.isEmpty {
+            // Nobody took a byte: the next backends may have the body whole.
+            admitted = []
+            stage = .intending
+            return intendMore()
+        }
         let missing = requirement.ack - uploaded.count
         // Fewer than `ack` only if none of the missing ones may have taken the bytes after all.
         let isDefinite = failed.values.allSatisfy { !$0.mayArriveLate }
         guard !uploaded.isEmpty, missing <= 0 || uploaded.count >= requirement.minAck && isDefinite else {
-            let errors = failed.sorted { $0.key < $1.key }.map(\.value)
-            return giveUp(.backendsFailed(succeeded: uploaded.count, required: requirement.ack, errors: errors))
+            return giveUp(tooFew)
         }
         stage = .committing(copies: uploaded.count)
         return [.commit(uploaded: uploaded.sorted { $0.id < $1.id }, failed: failed.mapValues(\.mayArriveLate))]
+    }
+
+    private var tooFew: WriteRefusal {
+        .backendsFailed(
+            succeeded: uploaded.count, required: requirement.ack, errors: failed.sorted { $0.key < $1.key }.map(\.value))
     }
 
     private mutating func committed(_ outcome: CommitOutcome, _ copies: Int) -> [Effect] {
