@@ -48,6 +48,9 @@ package final class PostgresConnection: @unchecked Sendable {
 
     package var load: Int { pending.count }
 
+    /// PQtransactionStatus: between BEGIN and COMMIT, or unknown.
+    package var isInTransaction: Bool { PQtransactionStatus(connection) != PQTRANS_IDLE }
+
     // MARK: Opening
 
     /// PQconnectStart and PQconnectPoll, without blocking the loop. On the loop's thread.
@@ -116,7 +119,7 @@ package final class PostgresConnection: @unchecked Sendable {
 
     /// Sends one statement and waits for its reply. Not cancelled in the middle: a statement that was sent has an outcome.
     package func execute(
-        _ sql: String, _ parameters: [PostgresValue], within limit: Duration
+        _ sql: String, _ parameters: [PostgresValue] = [], within limit: Duration = .seconds(30)
     ) async throws(PostgresError) -> PostgresRows {
         loop.checkIsolated()
         let one = try await exchange(sql, parameters, within: limit)

@@ -85,6 +85,20 @@ package final class PostgresPool: Sendable {
         }
     }
 
+    /// A connection of its own for several statements, such as a transaction. One that is left open by `body` is rolled back,
+    /// by closing the connection.
+    package func withConnection<R>(
+        _ body: (PostgresConnection) async throws(PostgresError) -> R
+    ) async throws(PostgresError) -> R {
+        guard let loop = EventLoop.current else { preconditionFailure("Postgres is used off a loop") }
+        let connection = try await take(loop)
+        defer {
+            if connection.isInTransaction { connection.close() }
+            giveBack(connection, loop)
+        }
+        return try await body(connection)
+    }
+
     // MARK: Opening
 
     private func open(_ loop: EventLoop) async throws(PostgresError) -> PostgresConnection {

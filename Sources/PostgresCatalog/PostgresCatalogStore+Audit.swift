@@ -2,6 +2,28 @@ package import Catalog
 import Postgres
 
 extension PostgresCatalogStore {
+    /// Tries the gate out on two connections: some databases that speak Postgres's protocol accept advisory locks and ignore
+    /// them, and then nothing that is built on the gate holds (DESIGN §2.10). Gate 0 belongs to no backend.
+    /// - Returns: whether who holds the gate keeps others out, and no longer than it holds it
+    package func verifyGate() async throws(CatalogError) -> Bool {
+        let tryShared = "SELECT pg_try_advisory_xact_lock_shared(7001, 0)"
+        do throws(PostgresError) {
+            let isKeptOut = try await pool.withConnection { (holder) throws(PostgresError) in
+                _ = try await holder.execute("BEGIN")
+                // Another instance may be trying it at this moment; it lets go at once.
+                _ = try await holder.execute("SELECT pg_advisory_xact_lock(7001, 0)")
+                let entered = try await pool.execute(tryShared).bool(0, 0)
+                _ = try await holder.execute("COMMIT")
+                return !entered
+            }
+            // Waits for whoever tries now: what is asked is only whether it is ever let in.
+            _ = try await pool.execute("SELECT pg_advisory_xact_lock_shared(7001, 0)")
+            return isKeptOut
+        } catch {
+            throw CatalogError(error)
+        }
+    }
+
     /// Backends whose counters differ from the sums over `copy`, in one statement; empty as long as the promise of
     /// `BackendUsage` holds.
     package func usageDrift() async throws(CatalogError) -> [BackendID] {
