@@ -112,10 +112,7 @@ final class Fleet: Sendable {
         return process
     }
 
-    private func isReady() async -> Bool {
-        guard let url = URL(string: "http://127.0.0.1:\(adminPort)/readyz") else { return false }
-        return (try? String(contentsOf: url, encoding: .utf8)) != nil
-    }
+    private func isReady() async -> Bool { (try? httpGet(port: adminPort, path: "/readyz"))?.contains(" 200 ") ?? false }
 
     @discardableResult
     func sluice(_ arguments: String..., environment extra: [String: String] = [:]) async throws -> Subprocess.Finished {

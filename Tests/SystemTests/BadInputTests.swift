@@ -1,0 +1,85 @@
+import Foundation
+import Testing
+
+/// Each mistake gives one clear sentence, and changes nothing.
+@Suite("Bad input", .serialized) struct BadInputTests {
+    @Test func `a broken spec is refused with place and hint, and the accepted one stays in force`() async throws {
+        let fleet = try await Fleet()
+        try fleet.writeSpec(fleet.directories())
+        let server = try await fleet.serve()
+        let revision = try await fleet.sql("SELECT max(revision) FROM spec_revision")
+        let good = fleet.folder.read("specs/fleet.yaml")
+        try fleet.folder.write("specs/fleet.yaml", good.replacingOccurrences(of: "state: active", with: "stat: active"))
+        let validated = try await fleet.sluice("validate")
+        #expect(validated.status == 5)
+        #expect(validated.errors.contains("error: unknown field \"stat\" in Backend.spec"))
+        #expect(validated.errors.contains("did you mean \"state\"?"))
+        _ = try await eventually("the server reports the rejected spec") {
+            fleet.folder.read("serve.log").contains("spec rejected, the accepted one stays in force") ? true : nil
+        }
+        #expect(try await fleet.sql("SELECT max(revision) FROM spec_revision") == revision)
+        try await fleet.aws("s3", "ls", "s3://photos/")
+        server.signal(SIGTERM)
+        try await server.waitForExit()
+        try await fleet.close()
+    }
+
+    @Test func `wrong credentials, a missing database and a port in use are told apart`() async throws {
+        let fleet = try await Fleet()
+        try fleet.writeSpec(fleet.directories())
+        let server = try await fleet.serve()
+        let denied = try await Subprocess.run(
+            [Fleet.tools + "/aws", "--endpoint-url", fleet.endpoint, "s3", "ls", "s3://photos/"],
+            environment: fleet.environment.merging(["AWS_SECRET_ACCESS_KEY": "wrong"]) { _, new in new })
+        #expect(denied.errors.contains("SignatureDoesNotMatch"), "\(denied.errors)")
+
+        let second = try await Subprocess.run([Fleet.binary, "serve"], environment: fleet.environment)
+        #expect(second.status == 1)
+        #expect(second.errors.contains("is in use"), "\(second.errors)")
+
+        let away = try await fleet.sluice("status", environment: ["SLUICE_DATABASE_URL": "postgresql:///none?host=/nonexistent"])
+        #expect(away.status == 6)
+        #expect(away.errors.contains("cannot reach Postgres"), "\(away.errors)")
+        #expect(try await fleet.sluice("frobnicate").status == 64)
+        #expect(try await fleet.sluice("wait", "--for=condition=Drained", "backend/disk1", "--timeout", "1s").status == 7)
+        server.signal(SIGTERM)
+        try await server.waitForExit()
+        try await fleet.close()
+    }
+
+    @Test func `the server waits for a database that is away, and goes on when it is back`() async throws {
+        let fleet = try await Fleet()
+        try fleet.writeSpec(fleet.directories())
+        try await fleet.close()
+        let server = try fleet.launch()
+        _ = try await eventually("the server says that it waits") {
+            fleet.folder.read("serve.log").contains("waiting for Postgres") ? true : nil
+        }
+        #expect(server.poll() == nil)
+        _ = try await Subprocess.run([Fleet.repository + "/scripts/postgres", "start", fleet.folder.path + "/pg"])
+        _ = try await eventually("the server serves") {
+            fleet.folder.read("serve.log").contains("\"message\":\"serving\"") ? true : nil
+        }
+        server.signal(SIGTERM)
+        #expect(try await server.waitForExit() == 0)
+        try await fleet.close()
+    }
+
+    @Test func `undeclaring a backend destroys nothing and says so`() async throws {
+        let fleet = try await Fleet()
+        let backends = fleet.directories()
+        try fleet.writeSpec(backends)
+        let server = try await fleet.serve()
+        try fleet.folder.write("file", "content")
+        try await fleet.aws("s3", "cp", fleet.folder.path + "/file", "s3://photos/file")
+        try fleet.writeSpec(Array(backends.dropFirst()))
+        let waited = try await fleet.sluice("wait", "--for=condition=Undeclared", "backend/disk1", "--timeout", "60s")
+        #expect(waited.status == 0, "\(waited.errors)")
+        #expect(try await fleet.sluice("status").output.contains("undeclared"))
+        #expect(try await fleet.aws("s3", "cp", "s3://photos/file", "-") == "content")
+        #expect(try await fleet.sql("SELECT count(*) FROM copy WHERE state <> 'live'") == "0")
+        server.signal(SIGTERM)
+        try await server.waitForExit()
+        try await fleet.close()
+    }
+}
