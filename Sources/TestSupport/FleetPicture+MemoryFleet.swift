@@ -9,7 +9,7 @@ package import Transfer
 package struct MemoryFleet: Sendable {
     package let catalog: MemoryCatalog
     package let stores: [BackendID: MemoryStore]
-    package let identifiers: SimulatedIdentifiers
+    package let identifiers: SeededIdentifiers
     package let bucket: BucketID
     package static let bucketName = "photos"
 
@@ -19,7 +19,7 @@ package struct MemoryFleet: Sendable {
     package init(
         _ picture: FleetPicture, sizes: [String: Int] = [:], seed: UInt64 = 1, make: (String) -> MemoryStore = { _ in MemoryStore() }
     ) {
-        let identifiers = SimulatedIdentifiers(seed: seed)
+        let identifiers = SeededIdentifiers(seed: seed)
         var tables = CatalogTables()
         tables.declareBuckets([MemoryFleet.bucketName])
         let bucket = BucketID(1)

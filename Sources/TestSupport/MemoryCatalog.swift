@@ -2,7 +2,8 @@ package import Catalog
 import Spec
 import Synchronization
 
-/// The catalog in memory: every call is one transaction on `CatalogTables`. Its clock stands still until a test moves it.
+/// The catalog in memory: every call is one transaction on `CatalogTables`. Its clock goes on by a
+/// microsecond with each call, and as far as a test moves it.
 package final class MemoryCatalog: Sendable {
     /// The call that a fault is meant for.
     package enum Call: Hashable, Sendable, CaseIterable {
@@ -50,6 +51,8 @@ package final class MemoryCatalog: Sendable {
     ) throws(CatalogError) -> R {
         let result = state.withLock { state -> Result<R, CatalogError> in
             state.calls[call, default: 0] += 1
+            // As in a database, no two transactions happen at the same moment.
+            state.tables.now += 1
             let index = state.faults.firstIndex { $0.call == call }
             let fault = index.map { state.faults.remove(at: $0).fault }
             switch fault {

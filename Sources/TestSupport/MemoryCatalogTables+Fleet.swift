@@ -12,7 +12,7 @@ extension CatalogTables {
     }
 
     private func backend(named name: String) -> BackendRecord? {
-        backends.values.first { $0.name == name && $0.phase != .retired }
+        backends.values.first { $0.name == name }
     }
 
     /// - Parameter uids: one for each new backend
@@ -23,8 +23,12 @@ extension CatalogTables {
             return .superseded(current: current, acceptedAs: before.revision)
         }
         guard current == proposal.parent else { return .conflict(current: current) }
-        for spec in proposal.desired.backends where spec.state != .removed && backend(named: spec.name)?.phase == .retiring {
-            return .refused(reason: .retiringCannotReturn(backend: spec.name))
+        for spec in proposal.desired.backends where spec.state != .removed {
+            switch backend(named: spec.name)?.phase {
+            case .retired: return .refused(reason: .nameRetired(backend: spec.name))
+            case .retiring: return .refused(reason: .retiringCannotReturn(backend: spec.name))
+            case .active, .draining, .drained, nil: break
+            }
         }
         let names = Set(proposal.desired.backends.map(\.name))
         for (id, backend) in backends where backend.phase != .retired && !names.contains(backend.name) {
@@ -32,12 +36,20 @@ extension CatalogTables {
         }
         for (spec, uid) in zip(proposal.desired.backends, uids) { declare(spec, uid) }
         declareBuckets(proposal.desired.buckets.map(\.name))
-        revisions.append(RevisionRow(revision: current + 1, digest: proposal.digest, acceptedAt: now))
+        for (id, bucket) in buckets where bucket.isDeclared {
+            let factor = proposal.desired.replication(of: bucket.name).factor
+            if factors[id]?.factor != factor { factors[id] = FactorRow(factor: factor, since: now) }
+        }
+        revisions.append(
+            RevisionRow(
+                revision: current + 1, digest: proposal.digest, acceptedAt: now, trimDelay: proposal.desired.fleet.safety.trimDelay))
         return .accepted(revision: current + 1)
     }
 
     private mutating func declare(_ spec: BackendSpec, _ uid: ID128) {
+        let spec = CatalogTables.withoutLiterals(spec)
         if var known = backend(named: spec.name) {
+            if known.phase == .retired { return }
             known.generation += known.spec == spec ? 0 : 1
             known.spec = spec
             known.isDeclared = true
@@ -47,7 +59,22 @@ extension CatalogTables {
             backends[id] = BackendRecord(
                 id: id, uid: uid, name: spec.name, phase: .active, isDeclared: true, spec: spec, generation: 1, isMarked: false)
             usage[id] = BackendUsage()
+            phaseSince[id] = now
         }
+    }
+
+    /// Literal secrets are not kept.
+    private static func withoutLiterals(_ spec: BackendSpec) -> BackendSpec {
+        var spec = spec
+        func kept(_ reference: SecretReference) -> SecretReference {
+            if case .literal = reference { return .literal(Secret("")) }
+            return reference
+        }
+        if let credentials = spec.credentials {
+            spec.credentials = BackendCredentials(
+                accessKeyID: kept(credentials.accessKeyID), secretAccessKey: kept(credentials.secretAccessKey))
+        }
+        return spec
     }
 
     package mutating func declareBuckets(_ names: [String]) {
@@ -95,6 +122,7 @@ extension CatalogTables {
         case .retired: guard left.allowsRetired else { return .residue(left) }
         }
         backends[id]?.phase = to
+        phaseSince[id] = now
         return .done
     }
 

@@ -18,8 +18,15 @@ extension CatalogTables {
         var items: [ListingPage.Item] = []
         var lastGroup: [UInt8]?
         let rows = objects.filter { $0.key.bucket == query.bucket && $0.value.current != nil && $0.key.key.starts(with: prefix) }
+        // A position before the prefix says nothing: the listing starts at the prefix.
+        var position = query.position
+        if case .past(let group) = position, !query.prefix.utf8.starts(with: group.utf8),
+            group.utf8.lexicographicallyPrecedes(query.prefix.utf8)
+        {
+            position = nil
+        }
         for (address, row) in rows.sorted(by: { $0.key < $1.key }) {
-            switch query.position {
+            switch position {
             case nil: break
             case .after(let key): guard Array(key.utf8).lexicographicallyPrecedes(address.key) else { continue }
             case .past(let group):

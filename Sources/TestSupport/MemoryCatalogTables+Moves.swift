@@ -5,10 +5,10 @@ extension CatalogTables {
     package mutating func claim(
         _ scope: MoveScope, limit: Int, token: LeaseToken, lease: Duration
     ) -> [ClaimedVersion] {
-        let chosen = wanted(scope).filter { id in
-            work[id].map { $0.leaseUntil < now && $0.notBefore <= now } ?? true
-        }
-        let ordered = chosen.sorted { a, b in (work[a]?.attempts ?? 0, a) < (work[b]?.attempts ?? 0, b) }
+        // Fresh versions first, then those that failed before, by their failures.
+        let wanted = wanted(scope)
+        let again = wanted.filter { id in work[id].map { $0.leaseUntil < now && $0.notBefore <= now } ?? false }
+        let ordered = wanted.filter { work[$0] == nil } + again.sorted { a, b in (work[a]?.attempts ?? 0, a) < (work[b]?.attempts ?? 0, b) }
         return ordered.prefix(limit).compactMap { id in
             var row = work[id] ?? WorkRow(leaseUntil: now, notBefore: now)
             row.token = token
@@ -26,26 +26,36 @@ extension CatalogTables {
             let there = copies.values.filter { $0.copy.backend == backend && $0.copy.state == .live }
             return Set(there.map(\.copy.version)).filter { versions[$0]?.committedAt != nil }.sorted()
         case .short(let bucket, let factor, let staying):
-            return current(in: bucket).filter { held($0, on: staying) < factor }
+            return current(in: bucket).filter { held($0, on: staying).count < factor }
         case .surplus(let bucket, let factor, let staying):
-            return current(in: bucket).filter { held($0, on: staying) > factor }
+            let delay = (revisions.last?.trimDelay ?? .zero).microseconds
+            return current(in: bucket).filter { version in
+                let held = held(version, on: staying)
+                let since = held.map { max($0.since, phaseSince[$0.copy.backend] ?? 0) } + [factors[bucket]?.since ?? 0]
+                return held.count > factor && now - delay >= since.max() ?? 0
+            }
         }
     }
 
     private func current(in bucket: BucketID) -> [VersionID] {
-        objects.filter { $0.key.bucket == bucket }.compactMap(\.value.current)
+        objects.filter { $0.key.bucket == bucket }.sorted { $0.key < $1.key }.compactMap(\.value.current)
     }
 
-    private func held(_ version: VersionID, on staying: [BackendID]) -> Int {
-        copies(of: version).count { $0.copy.state == .live && !$0.copy.isSuspect && staying.contains($0.copy.backend) }
+    private func held(_ version: VersionID, on staying: [BackendID]) -> [CopyRow] {
+        copies(of: version).filter { $0.copy.state == .live && !$0.copy.isSuspect && staying.contains($0.copy.backend) }
     }
 
     package mutating func release(_ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?) {
         guard var row = work[version], row.token == token else { return }
+        // Without a row it stands among the fresh ones again, if it is still in a scope.
+        guard let retryAfter else {
+            work[version] = nil
+            return
+        }
         row.token = nil
         row.leaseUntil = Int64.min
-        row.attempts = retryAfter == nil ? 0 : row.attempts + 1
-        row.notBefore = now + (retryAfter ?? .zero).microseconds
+        row.attempts += 1
+        row.notBefore = now + retryAfter.microseconds
         row.lastError = evidence
         work[version] = row
     }
@@ -137,6 +147,7 @@ extension CatalogTables {
         let expired = copies.values.filter { $0.copy.state == .writing && ($0.leaseUntil ?? 0) < now }
         let chosen = expired.map(\.copy.id).sorted().prefix(limit)
         for id in chosen { try doom(id, after: .zero, isLate: true) }
+        for version in Set(chosen.compactMap { copies[$0]?.copy.version }) { endUnwritten(version) }
         return chosen.count
     }
 
@@ -146,17 +157,13 @@ extension CatalogTables {
         let day = Duration.seconds(86_400).microseconds
         uploads = uploads.filter { !($0.value.state == .completed || $0.value.state == .aborted) || $0.value.changedAt >= now - day }
         let inUse = Set(objects.values.compactMap(\.current)).union(uploads.values.map(\.version))
-        let minute = Duration.seconds(60).microseconds
         let old = versions.values.filter { row in
-            (row.supersededAt != nil || row.committedAt == nil && row.createdAt < now - minute)
-                && copiesByVersion[row.id] == nil && !inUse.contains(row.id)
+            row.supersededAt != nil && copiesByVersion[row.id] == nil && !inUse.contains(row.id)
         }.map(\.id).sorted().prefix(limit)
         for id in old { versions[id] = nil }
-        work = work.filter { id, row in
-            versions[id] != nil && !(row.token == nil && row.attempts == 0 && row.leaseUntil < now)
-        }
-        let named = Set(versions.values.map { ObjectAddress($0.object) })
-        objects = objects.filter { $0.value.current != nil || named.contains($0.key) }
-        return gone.count + old.count
+        work = work.filter { versions[$0.key] != nil }
+        let empty = objects.filter { $0.value.current == nil && $0.value.deletedAt != nil }.keys.sorted().prefix(limit)
+        for address in empty { objects[address] = nil }
+        return gone.count + old.count + empty.count
     }
 }

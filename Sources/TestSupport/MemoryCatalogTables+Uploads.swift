@@ -59,6 +59,8 @@ extension CatalogTables {
 
     package mutating func record(_ part: UploadPart, of id: UploadID) throws(CatalogError) -> Bool {
         guard let row = uploads[id], row.state == .open else { return false }
+        // A part that only backends took which are out already counts for nothing, and must not cost the others.
+        guard writing(id).contains(where: { part.backendETags[$0.copy.id] != nil }) else { return false }
         let growth = part.size - (row.parts[part.number]?.size ?? 0)
         var part = part
         part.modifiedAt = now
@@ -100,18 +102,25 @@ extension CatalogTables {
         }
         change(id, to: .aborted)
         try drop(id, keeping: [])
+        endUnwritten(row.version)
         return true
     }
 
     package mutating func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) throws(CatalogError) -> Int {
-        let hour = Duration.seconds(3600).microseconds
+        let (drainLimit, ageLimit) = (now - drainGrace.microseconds, now - maxAge.microseconds)
         let stale = uploads.values.filter { row in
-            guard row.state == .creating || row.state == .open || row.state == .completing else { return false }
-            if row.changedAt < now - maxAge.microseconds || row.state == .creating && row.changedAt < now - hour { return true }
-            return writing(row.id).contains { one in
-                guard let drain = drainRows[one.copy.backend] else { return false }
-                return backends[one.copy.backend]?.phase == .draining && drain.startedAt < now - drainGrace.microseconds
+            switch row.state {
+            case .creating, .open, .completing: break
+            case .completed, .aborted: return false
             }
+            // A Complete that has begun is given the grace of its own.
+            let mayEnd = { (limit: Int64) in row.state != .completing || row.changedAt <= limit }
+            if row.createdAt <= ageLimit, mayEnd(ageLimit) { return true }
+            return mayEnd(drainLimit)
+                && writing(row.id).contains { one in
+                    guard let drain = drainRows[one.copy.backend] else { return false }
+                    return backends[one.copy.backend]?.phase == .draining && drain.startedAt <= drainLimit
+                }
         }
         var aborted = 0
         for row in stale.sorted(by: { $0.id < $1.id }).prefix(limit) where try abort(row.id, row.object, force: true) { aborted += 1 }

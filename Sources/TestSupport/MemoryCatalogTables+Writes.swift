@@ -4,14 +4,18 @@ package import Catalog
 extension CatalogTables {
     package mutating func intend(_ intent: WriteIntent, upload: UploadID? = nil) throws(CatalogError) -> IntentOutcome {
         if intent.isAdditional {
-            guard versions[intent.version] != nil else { throw .internalError(evidence: "there is no version \(intent.version)") }
+            // The write is over: reaped, resolved or lost with a crash.
+            guard let row = versions[intent.version], row.committedAt == nil, row.supersededAt == nil else {
+                return IntentOutcome(
+                    admitted: [], refused: Dictionary(uniqueKeysWithValues: intent.candidates.map { ($0.id, .notActive) }))
+            }
         } else {
             guard versions[intent.version] == nil else { throw .internalError(evidence: "23505 version \(intent.version)") }
             versions[intent.version] = VersionRow(
                 id: intent.version, object: intent.object, size: intent.size, headers: intent.headers, createdAt: now)
         }
         var outcome = IntentOutcome(admitted: [], refused: [:])
-        for candidate in intent.candidates {
+        for candidate in intent.candidates.sorted(by: { $0.backend < $1.backend }) {
             if let why = refusal(candidate.backend, intent.version, intent.size) {
                 outcome.refused[candidate.id] = why
                 continue
@@ -25,6 +29,7 @@ extension CatalogTables {
                     leaseUntil: upload == nil ? now + intent.lease.microseconds : Int64.max, upload: upload))
             outcome.admitted.append(candidate.id)
         }
+        outcome.admitted = intent.candidates.map(\.id).filter { outcome.refused[$0] == nil }
         if outcome.admitted.isEmpty, !intent.isAdditional { versions[intent.version] = nil }
         return outcome
     }
@@ -32,11 +37,15 @@ extension CatalogTables {
     package mutating func commit(_ commit: WriteCommit) throws(CatalogError) -> CommitOutcome {
         let address = ObjectAddress(commit.object)
         var object = objects[address] ?? ObjectRow(name: commit.object)
-        defer { objects[address] = object }
+        defer {
+            if object.current == nil { object.deletedAt = now }
+            objects[address] = object
+        }
         guard var version = versions[commit.version] else { return .fenceLost }
         if let at = version.committedAt, let sequence = version.sequence { return .committed(committedAt: at, sequence: sequence) }
         let current = object.current.flatMap { versions[$0]?.digests?.etag }
-        let late = Set(commit.failed.filter(\.value).keys)
+        // Copies whose bytes are known to be there, or never to come.
+        let settled = Set(commit.uploaded.map(\.id)).union(commit.failed.filter { !$0.value }.keys)
         let verdict = commit.precondition.verdict(current: current)
         let matched = commit.uploaded.filter { one in
             guard let row = copies[one.id], row.copy.version == commit.version else { return false }
@@ -44,7 +53,8 @@ extension CatalogTables {
         }
         let isFenced = matched.count == commit.uploaded.count && !matched.isEmpty
         guard verdict == .passes, isFenced else {
-            try doomWriting(commit.version, late: late)
+            try doomWriting(commit.version, settled: settled)
+            endUnwritten(commit.version)
             if let upload = commit.upload { change(upload, to: .aborted) }
             switch verdict {
             case .passes: return .fenceLost
@@ -56,8 +66,10 @@ extension CatalogTables {
             try step(one.id, to: .live, bytes: commit.size)
             copies[one.id]?.copy.providerVersion = one.providerVersion
         }
-        try doomWriting(commit.version, late: late)
-        object.lastSequence += 1
+        try doomWriting(commit.version, settled: settled)
+        // Microseconds, so that numbers go up even after the object's row was forgotten.
+        object.lastSequence = max(object.lastSequence + 1, now)
+        object.deletedAt = nil
         version.committedAt = now
         version.sequence = object.lastSequence
         version.digests = commit.digests
@@ -71,11 +83,18 @@ extension CatalogTables {
         return .committed(committedAt: now, sequence: object.lastSequence)
     }
 
-    /// The writing copies of a version that does not come to be are due at once: nobody can read them.
-    mutating func doomWriting(_ version: VersionID, late: Set<CopyID>? = nil) throws(CatalogError) {
+    /// The writing copies of a version are due at once: nobody can read them. Those that are not known to be settled may arrive
+    /// late.
+    mutating func doomWriting(_ version: VersionID, settled: Set<CopyID> = []) throws(CatalogError) {
         for row in copies(of: version) where row.copy.state == .writing {
-            try doom(row.copy.id, after: .zero, isLate: late.map { $0.contains(row.copy.id) } ?? true)
+            try doom(row.copy.id, after: .zero, isLate: !settled.contains(row.copy.id))
         }
+    }
+
+    /// Marks a version that never came to be and of which nothing is written any more, so that nothing is added to it.
+    mutating func endUnwritten(_ version: VersionID) {
+        guard let row = versions[version], row.committedAt == nil, row.supersededAt == nil else { return }
+        if copies(of: version).allSatisfy({ $0.copy.state != .writing }) { versions[version]?.supersededAt = now }
     }
 
     mutating func supersede(_ version: VersionID, _ grace: Duration) throws(CatalogError) {
@@ -90,6 +109,7 @@ extension CatalogTables {
             return .committed(committedAt: at, sequence: sequence)
         }
         try doomWriting(version)
+        endUnwritten(version)
         return .notCommitted
     }
 
@@ -106,22 +126,25 @@ extension CatalogTables {
         for row in copies(of: version) where row.copy.state == .writing && row.token == token {
             try doom(row.copy.id, after: .zero, isLate: late.contains(row.copy.id))
         }
+        endUnwritten(version)
     }
 
     package mutating func delete(
         bucket: BucketID, _ requests: [DeleteRequest], readGrace: Duration
     ) throws(CatalogError) -> [DeleteOutcome] {
+        // All conditions are judged on what was there before.
+        let current = requests.map { objects[ObjectAddress(ObjectName(bucket: bucket, key: $0.key))]?.current }
         var outcomes: [DeleteOutcome] = []
-        for request in requests {
-            let address = ObjectAddress(ObjectName(bucket: bucket, key: request.key))
-            let current = objects[address]?.current
+        for (request, current) in zip(requests, current) {
             switch request.precondition.verdict(current: current.flatMap { versions[$0]?.digests?.etag }) {
             case .failed: outcomes.append(.preconditionFailed)
             case .noSuchKey: outcomes.append(.noSuchKey)
             case .passes:
                 outcomes.append(.deleted)
                 guard let current else { continue }
+                let address = ObjectAddress(ObjectName(bucket: bucket, key: request.key))
                 objects[address]?.current = nil
+                objects[address]?.deletedAt = now
                 try supersede(current, readGrace)
             }
         }

@@ -37,6 +37,9 @@ package struct CatalogTables: Sendable {
     var revisions: [RevisionRow] = []
     var conditionRows: [ConditionRecord] = []
     var eventRows: [EventRecord] = []
+    var factors: [BucketID: FactorRow] = [:]
+    /// When a backend came into its phase.
+    var phaseSince: [BackendID: Int64] = [:]
 
     package init(now: Int64 = 1_700_000_000_000_000) { self.now = now }
 
@@ -64,6 +67,12 @@ package struct CatalogTables: Sendable {
         package var name: ObjectName
         package var current: VersionID?
         package var lastSequence: Int64 = 0
+        var deletedAt: Int64?
+        package init(name: ObjectName, current: VersionID? = nil, lastSequence: Int64 = 0) {
+            self.name = name
+            self.current = current
+            self.lastSequence = lastSequence
+        }
     }
 
     package struct VersionRow: Sendable, Equatable {
@@ -94,6 +103,8 @@ package struct CatalogTables: Sendable {
         package var claimToken: LeaseToken?
         package var claimUntil: Int64?
         package var lastError: String?
+        /// When it became live, else when it began.
+        var since: Int64 = 0
     }
 
     struct UploadRow: Sendable, Equatable {
@@ -122,6 +133,12 @@ package struct CatalogTables: Sendable {
         var revision: Int64
         var digest: String
         var acceptedAt: Int64
+        var trimDelay: Duration
+    }
+
+    struct FactorRow: Sendable, Equatable {
+        var factor: Int
+        var since: Int64
     }
 
     // MARK: Steps that transactions share
@@ -134,6 +151,7 @@ package struct CatalogTables: Sendable {
             throw .internalError(evidence: "copy \(id) may not go from \(row.copy.state) to \(next)")
         }
         count(row, -1)
+        if row.copy.state != next, next == .live { row.since = now }
         row.copy.state = next
         row.bytes = bytes ?? row.bytes
         if next != .writing {
@@ -149,6 +167,8 @@ package struct CatalogTables: Sendable {
         guard copies[row.copy.id] == nil, physicalNames.insert(name).inserted || ablations.contains(.intentWithoutGate) else {
             throw .internalError(evidence: "23505 duplicate copy or name \(row.copy.physicalKey)")
         }
+        var row = row
+        row.since = now
         copies[row.copy.id] = row
         copiesByVersion[row.copy.version, default: []].insert(row.copy.id)
         count(row, 1)
@@ -191,11 +211,12 @@ package struct CatalogTables: Sendable {
     func refusal(_ backend: BackendID, _ version: VersionID, _ size: Int64) -> IntentRefusal? {
         guard let record = backends[backend] else { return .notActive }
         if !ablations.contains(.intentWithoutGate), record.phase != .active || !record.isDeclared { return .notActive }
-        if let quota = record.spec.quota, quota.value < size + (usage[backend]?.occupied.value ?? 0) { return .overQuota }
         let isThere = copies(of: version).contains { row in
             row.copy.backend == backend && (row.copy.state == .writing || row.copy.state == .live) && !row.copy.isSuspect
         }
-        return isThere ? .alreadyThere : nil
+        if isThere { return .alreadyThere }
+        if let quota = record.spec.quota, quota.value < size + (usage[backend]?.occupied.value ?? 0) { return .overQuota }
+        return nil
     }
 
     func version(_ row: VersionRow) -> Version {
