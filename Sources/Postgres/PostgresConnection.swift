@@ -62,7 +62,8 @@ package final class PostgresConnection: @unchecked Sendable {
         // READ COMMITTED whatever the server's default; times as microseconds need no zone. A statement whose client has
         // gone is ended by the server within a second, so that it does not keep its locks.
         let options = [
-            "-c default_transaction_isolation=read\\ committed", "-c timezone=UTC", "-c client_connection_check_interval=1000",
+            "-c default_transaction_isolation=read\\ committed", "-c timezone=UTC",
+            "-c client_connection_check_interval=1000",
         ]
         let values = [uri, "sluice", options.joined(separator: " ")]
         let connection = withCStrings(keys) { keys in
@@ -76,7 +77,9 @@ package final class PostgresConnection: @unchecked Sendable {
                 let descriptor = try? loop.watch(PQsocket(connection), .oneShot, owning: false)
             else { throw .unavailable(evidence: message(connection)) }
             let opened = PostgresConnection(loop: loop, connection: connection, descriptor: descriptor)
-            loop.spawn { [weak opened] in await PostgresConnection.read(opened?.descriptor) { opened?.received() ?? false } }
+            loop.spawn { [weak opened] in
+                await PostgresConnection.read(opened?.descriptor) { opened?.received() ?? false }
+            }
             return opened
         } catch {
             PQfinish(connection)
@@ -96,7 +99,11 @@ package final class PostgresConnection: @unchecked Sendable {
             }
             defer { descriptor.close() }
             do throws(WaitError) {
-                if needsRead { try await descriptor.readable(deadline: deadline) } else { try await descriptor.writable(deadline: deadline) }
+                if needsRead {
+                    try await descriptor.readable(deadline: deadline)
+                } else {
+                    try await descriptor.writable(deadline: deadline)
+                }
             } catch {
                 throw .unavailable(evidence: "no answer while connecting")
             }
@@ -274,7 +281,7 @@ package final class PostgresConnection: @unchecked Sendable {
 
     private static func withCStrings<R>(_ strings: [String], _ body: ([UnsafePointer<CChar>?]) -> R) -> R {
         let copies = strings.map { strdupSwift($0) }
-        defer { copies.forEach { $0.deallocate() } }
+        defer { for copy in copies { copy.deallocate() } }
         return body(copies.map { UnsafePointer($0) } + [nil])
     }
 
@@ -295,7 +302,10 @@ package final class PostgresConnection: @unchecked Sendable {
             var offset = 0
             for value in values {
                 // An empty value is not null: its pointer must not be.
-                pointers.append(value == nil ? nil : block.baseAddress.unsafelyUnwrapped.advanced(by: offset).assumingMemoryBound(to: CChar.self))
+                pointers.append(
+                    value == nil
+                        ? nil
+                        : block.baseAddress.unsafelyUnwrapped.advanced(by: offset).assumingMemoryBound(to: CChar.self))
                 offset += value?.count ?? 0
             }
             return body(pointers, values.map { CInt($0?.count ?? 0) }, values.map { _ in 1 })

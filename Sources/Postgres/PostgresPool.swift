@@ -139,7 +139,9 @@ package final class PostgresPool: Sendable {
             defer { loops[key] = state }
             state.shared.removeAll { !$0.isUsable }
             let best = state.shared.min { $0.load < $1.load }
-            if let best, state.isOpeningShared || best.load < limits.sharedLoadMax || state.shared.count >= limits.sharedMax {
+            if let best,
+                state.isOpeningShared || best.load < limits.sharedLoadMax || state.shared.count >= limits.sharedMax
+            {
                 return .use(best)
             }
             if !state.isOpeningShared {

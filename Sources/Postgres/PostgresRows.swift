@@ -20,7 +20,8 @@ package final class PostgresRows: @unchecked Sendable {
     private func bytes(_ row: Int, _ column: Int) -> UnsafeRawBufferPointer {
         precondition(row < count && column < Int(PQnfields(result)), "no column \(column) in row \(row)")
         return UnsafeRawBufferPointer(
-            start: PQgetvalue(result, CInt(row), CInt(column)), count: Int(PQgetlength(result, CInt(row), CInt(column))))
+            start: PQgetvalue(result, CInt(row), CInt(column)), count: Int(PQgetlength(result, CInt(row), CInt(column)))
+        )
     }
 
     private func optional<Value>(_ row: Int, _ column: Int, _ read: (UnsafeRawBufferPointer) -> Value) -> Value? {

@@ -48,14 +48,16 @@ package enum PostgresValue: Sendable, Equatable {
         case .int8s(let values): PostgresValue.array(20, values.map { BigEndian.bytes($0) })
         case .texts(let values): PostgresValue.array(25, values.map { Array($0.utf8) })
         case .optionalTexts(let values): PostgresValue.array(25, values.map { $0.map { Array($0.utf8) } })
-        case .uuids(let values): PostgresValue.array(2950, values.map { BigEndian.bytes($0.high) + BigEndian.bytes($0.low) })
+        case .uuids(let values):
+            PostgresValue.array(2950, values.map { BigEndian.bytes($0.high) + BigEndian.bytes($0.low) })
         }
     }
 
     /// array_send: dimensions, null flag, element type, length, lower bound, elements with their lengths.
     private static func array(_ type: UInt32, _ elements: [[UInt8]?]) -> [UInt8] {
         var output = BigEndian.bytes(Int32(elements.isEmpty ? 0 : 1))
-        output += BigEndian.bytes(Int32(elements.contains { $0 == nil } ? 1 : 0)) + BigEndian.bytes(Int32(bitPattern: type))
+        output +=
+            BigEndian.bytes(Int32(elements.contains { $0 == nil } ? 1 : 0)) + BigEndian.bytes(Int32(bitPattern: type))
         if elements.isEmpty { return output }
         output += BigEndian.bytes(Int32(elements.count)) + BigEndian.bytes(Int32(1))
         for element in elements {
@@ -81,7 +83,9 @@ enum BigEndian {
         withUnsafeBytes(of: value.bigEndian) { Array($0) }
     }
 
-    static func integer<Integer: FixedWidthInteger>(_ bytes: UnsafeRawBufferPointer, _ offset: Int = 0, as _: Integer.Type) -> Integer {
+    static func integer<Integer: FixedWidthInteger>(
+        _ bytes: UnsafeRawBufferPointer, _ offset: Int = 0, as _: Integer.Type
+    ) -> Integer {
         precondition(offset + MemoryLayout<Integer>.size <= bytes.count, "short binary value")
         return Integer(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Integer.self))
     }

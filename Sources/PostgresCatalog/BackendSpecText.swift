@@ -9,7 +9,10 @@ enum BackendSpecText {
         switch spec.location {
         case .directory(let path): lines.append("directory \(path)")
         case .s3(let endpoint, let region, let bucket, let usesPathStyle):
-            lines += ["endpoint \(endpoint)", "region \(region)", "bucket \(bucket)", "addressing \(usesPathStyle ? "path" : "virtual")"]
+            lines += [
+                "endpoint \(endpoint)", "region \(region)", "bucket \(bucket)",
+                "addressing \(usesPathStyle ? "path" : "virtual")",
+            ]
         }
         if let credentials = spec.credentials {
             lines.append("key \(reference(credentials.accessKeyID))")
@@ -34,7 +37,8 @@ enum BackendSpecText {
         var fields: [String: String] = [:]
         var labels: [String: String] = [:]
         for line in text.split(separator: "\n") {
-            let halves = unescaped(line).split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            let halves = unescaped(line).split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false).map(
+                String.init)
             let value = halves.count == 2 ? halves[1] : ""
             if halves[0] == "label" {
                 let pair = value.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
@@ -43,7 +47,8 @@ enum BackendSpecText {
                 fields[halves[0]] = value
             }
         }
-        guard let name = fields["name"], let state = fields["state"].flatMap({ DesiredBackendState(rawValue: $0) }) else {
+        guard let name = fields["name"], let state = fields["state"].flatMap({ DesiredBackendState(rawValue: $0) })
+        else {
             throw .internalError(evidence: "a backend row without name or state")
         }
         let location: BackendLocation
@@ -56,14 +61,16 @@ enum BackendSpecText {
         } else {
             throw .internalError(evidence: "backend \(name) has no location")
         }
-        var spec = BackendSpec(name: name, labels: labels, state: state, location: location, keyPrefix: fields["prefix"] ?? "")
+        var spec = BackendSpec(
+            name: name, labels: labels, state: state, location: location, keyPrefix: fields["prefix"] ?? "")
         if let key = fields["key"], let secret = fields["secret"] {
             spec.credentials = BackendCredentials(accessKeyID: reference(key), secretAccessKey: reference(secret))
         }
         spec.quota = fields["quota"].flatMap { Int64($0) }.map { ByteCount($0) }
         func number(_ field: String) -> Int64? { fields[field].flatMap { Int64($0) } }
         spec.usageLimits = UsageLimits(
-            apiRequests: number("requests"), egress: number("egress").map { ByteCount($0) }, ingress: number("ingress").map { ByteCount($0) })
+            apiRequests: number("requests"), egress: number("egress").map { ByteCount($0) },
+            ingress: number("ingress").map { ByteCount($0) })
         spec.isDeletionProtected = fields["protected"] == "true"
         if let removal = fields["removal"] {
             spec.removal = removal == "purge" ? .purge : .abandon(token: String(removal.dropFirst("abandon:".count)))

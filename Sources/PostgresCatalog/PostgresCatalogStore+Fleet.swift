@@ -25,7 +25,9 @@ extension PostgresCatalogStore: FleetLedger {
         for row in 0..<rows.count {
             switch rows.text(row, 0) {
             case "revision":
-                (snapshot.revision, snapshot.digest, snapshot.acceptedAt) = (rows.int8(row, 8), rows.text(row, 3), rows.int8(row, 9))
+                (snapshot.revision, snapshot.digest, snapshot.acceptedAt) = (
+                    rows.int8(row, 8), rows.text(row, 3), rows.int8(row, 9)
+                )
             case "bucket":
                 snapshot.buckets.append(
                     BucketRecord(
@@ -37,15 +39,19 @@ extension PostgresCatalogStore: FleetLedger {
         return snapshot
     }
 
-    private static func addBackend(_ rows: PostgresRows, _ row: Int, to snapshot: inout FleetSnapshot) throws(CatalogError) {
+    private static func addBackend(_ rows: PostgresRows, _ row: Int, to snapshot: inout FleetSnapshot)
+        throws(CatalogError)
+    {
         guard let phase = BackendPhase(rawValue: rows.text(row, 4)) else {
             throw .internalError(evidence: "phase \(rows.text(row, 4))")
         }
         let id = BackendID(rows.int4(row, 1))
         snapshot.backends.append(
             BackendRecord(
-                id: id, uid: ID128(rows.uuid(row, 2)), name: rows.text(row, 3), phase: phase, isDeclared: rows.bool(row, 5),
-                spec: try BackendSpecText.decode(rows.text(row, 7)), generation: rows.int8(row, 8), isMarked: rows.bool(row, 6)))
+                id: id, uid: ID128(rows.uuid(row, 2)), name: rows.text(row, 3), phase: phase,
+                isDeclared: rows.bool(row, 5),
+                spec: try BackendSpecText.decode(rows.text(row, 7)), generation: rows.int8(row, 8),
+                isMarked: rows.bool(row, 6)))
         func tally(_ column: Int) -> BackendUsage.Tally {
             BackendUsage.Tally(copies: rows.int8(row, column), bytes: ByteCount(rows.int8(row, column + 1)))
         }
@@ -63,7 +69,8 @@ extension PostgresCatalogStore: FleetLedger {
                 array(SELECT gen_random_uuid() FROM generate_series(1, cardinality($6))),$10,$11,$12)
             """,
             [
-                .int8(proposal.parent), .text(proposal.digest), .text(proposal.redactedText), .text(proposal.acceptedBy),
+                .int8(proposal.parent), .text(proposal.digest), .text(proposal.redactedText),
+                .text(proposal.acceptedBy),
                 .bool(proposal.allowsRollback), .texts(backends.map(\.name)), .texts(backends.map(\.state.rawValue)),
                 .texts(backends.map(BackendSpecText.encode)), .int8s(quotas), .texts(buckets.map(\.name)),
                 .int4s(buckets.map { Int32(proposal.desired.replication(of: $0.name).factor) }),
@@ -81,7 +88,9 @@ extension PostgresCatalogStore: FleetLedger {
         }
     }
 
-    package func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase) async throws(CatalogError) -> PhaseOutcome {
+    package func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase) async throws(CatalogError)
+        -> PhaseOutcome
+    {
         precondition(from.mayBecome(to), "no way from \(from) to \(to)")
         let rows = try await write(
             "SELECT outcome, phase_now, writing, live, uploads, doomed, waiting, dead FROM change_phase_v1($1,$2,$3)",
@@ -100,7 +109,8 @@ extension PostgresCatalogStore: FleetLedger {
     private static func residue(_ rows: PostgresRows, from column: Int) -> BackendResidue {
         BackendResidue(
             writing: rows.int8(0, column), live: rows.int8(0, column + 1), openUploads: rows.int8(0, column + 2),
-            doomed: rows.int8(0, column + 3), waitingHorizon: rows.int8(0, column + 4), deadLetters: rows.int8(0, column + 5))
+            doomed: rows.int8(0, column + 3), waitingHorizon: rows.int8(0, column + 4),
+            deadLetters: rows.int8(0, column + 5))
     }
 
     package func recordMarked(_ backend: BackendID) async throws(CatalogError) {
@@ -109,7 +119,8 @@ extension PostgresCatalogStore: FleetLedger {
 
     package func residue(_ backend: BackendID) async throws(CatalogError) -> BackendResidue {
         let rows = try await read(
-            "SELECT writing, live, uploads, doomed, waiting, dead FROM residue_v1($1)", [.int4(backend.raw)], lane: .exclusive)
+            "SELECT writing, live, uploads, doomed, waiting, dead FROM residue_v1($1)", [.int4(backend.raw)],
+            lane: .exclusive)
         return PostgresCatalogStore.residue(rows, from: 0)
     }
 
@@ -121,7 +132,8 @@ extension PostgresCatalogStore: FleetLedger {
             """)
         return (0..<rows.count).map { row in
             DrainRecord(
-                backend: BackendID(rows.int4(row, 0)), startedAt: rows.int8(row, 1), finishedAt: rows.optionalInt8(row, 2),
+                backend: BackendID(rows.int4(row, 0)), startedAt: rows.int8(row, 1),
+                finishedAt: rows.optionalInt8(row, 2),
                 totalCopies: rows.int8(row, 3), totalBytes: ByteCount(rows.int8(row, 4)))
         }
     }
@@ -140,7 +152,8 @@ extension PostgresCatalogStore: FleetLedger {
         return (0..<rows.count).map { row in
             CopyGroup(
                 bucket: BucketID(rows.int4(row, 0)), holders: rows.int4s(row, 1).map { BackendID($0) },
-                suspects: rows.int4s(row, 2).map { BackendID($0) }, versions: rows.int8(row, 3), bytes: ByteCount(rows.int8(row, 4)),
+                suspects: rows.int4s(row, 2).map { BackendID($0) }, versions: rows.int8(row, 3),
+                bytes: ByteCount(rows.int8(row, 4)),
                 largest: ByteCount(rows.int8(row, 5)), example: rows.text(row, 6))
         }
     }
@@ -156,12 +169,15 @@ extension PostgresCatalogStore: StatusLedger {
         var found: [ConditionRecord] = []
         for row in 0..<rows.count {
             // A newer release may have written a type or a reason that this one does not know: it is left out.
-            guard let kind = Subject.Kind(rawValue: rows.text(row, 0)), let type = ConditionType(rawValue: rows.text(row, 2)),
-                let status = ConditionStatus(rawValue: rows.text(row, 3)), let reason = Reason(rawValue: rows.text(row, 4))
+            guard let kind = Subject.Kind(rawValue: rows.text(row, 0)),
+                let type = ConditionType(rawValue: rows.text(row, 2)),
+                let status = ConditionStatus(rawValue: rows.text(row, 3)),
+                let reason = Reason(rawValue: rows.text(row, 4))
             else { continue }
             found.append(
                 ConditionRecord(
-                    Subject(kind, rows.text(row, 1)), type, status, reason, rows.text(row, 5), observedGeneration: rows.int8(row, 6),
+                    Subject(kind, rows.text(row, 1)), type, status, reason, rows.text(row, 5),
+                    observedGeneration: rows.int8(row, 6),
                     lastTransitionAt: rows.int8(row, 7)))
         }
         return found
@@ -175,7 +191,8 @@ extension PostgresCatalogStore: StatusLedger {
                 .texts(conditions.map(\.type.rawValue)), .texts(conditions.map(\.status.rawValue)),
                 .texts(conditions.map(\.reason.rawValue)), .texts(conditions.map { String($0.message.prefix(1024)) }),
                 .int8s(conditions.map(\.observedGeneration)), .texts(events.map(\.subject.kind.rawValue)),
-                .texts(events.map(\.subject.name)), .texts(events.map(\.reason.rawValue)), .bools(events.map(\.isWarning)),
+                .texts(events.map(\.subject.name)), .texts(events.map(\.reason.rawValue)),
+                .bools(events.map(\.isWarning)),
                 .texts(events.map { String($0.message.prefix(1024)) }),
             ])
     }
@@ -187,9 +204,11 @@ extension PostgresCatalogStore: StatusLedger {
             FROM event ORDER BY last_at DESC, kind, name, reason LIMIT $1
             """, [.int4(Int32(limit))])
         return (0..<rows.count).compactMap { row in
-            guard let kind = Subject.Kind(rawValue: rows.text(row, 0)), let reason = Reason(rawValue: rows.text(row, 2)) else { return nil }
+            guard let kind = Subject.Kind(rawValue: rows.text(row, 0)), let reason = Reason(rawValue: rows.text(row, 2))
+            else { return nil }
             return EventRecord(
-                Subject(kind, rows.text(row, 1)), isWarning: rows.bool(row, 3), reason, rows.text(row, 4), lastAt: rows.int8(row, 5),
+                Subject(kind, rows.text(row, 1)), isWarning: rows.bool(row, 3), reason, rows.text(row, 4),
+                lastAt: rows.int8(row, 5),
                 count: rows.int8(row, 6))
         }
     }

@@ -43,7 +43,8 @@ extension PostgresCatalogStore: MoveLedger {
         var names: [VersionID: String] = [:]
         for row in 0..<rows.count { names[VersionID(ID128(rows.uuid(row, 0)))] = rows.text(row, 19) }
         return try PostgresCatalogStore.placedVersions(rows).map { placed in
-            ClaimedVersion(placed: placed, bucketName: names[placed.version.id] ?? "", attempts: attempts[placed.version.id] ?? 0)
+            ClaimedVersion(
+                placed: placed, bucketName: names[placed.version.id] ?? "", attempts: attempts[placed.version.id] ?? 0)
         }
     }
 
@@ -53,7 +54,8 @@ extension PostgresCatalogStore: MoveLedger {
         guard let retryAfter else {
             // Without a row it stands among the fresh ones again, if it is still in a scope.
             _ = try await write(
-                "DELETE FROM work WHERE version_id = $1 AND token = $2", [.uuid(version.raw.uuid), .uuid(token.raw.uuid)])
+                "DELETE FROM work WHERE version_id = $1 AND token = $2",
+                [.uuid(version.raw.uuid), .uuid(token.raw.uuid)])
             return
         }
         _ = try await write(
@@ -71,14 +73,17 @@ extension PostgresCatalogStore: MoveLedger {
         let rows = try await write(
             "SELECT intend_copy_v1($1,$2,$3,$4,$5,$6)",
             [
-                .uuid(candidate.id.raw.uuid), .uuid(version.raw.uuid), .int4(candidate.backend.raw), .text(candidate.physicalKey),
+                .uuid(candidate.id.raw.uuid), .uuid(version.raw.uuid), .int4(candidate.backend.raw),
+                .text(candidate.physicalKey),
                 .uuid(token.raw.uuid), .int8(lease.milliseconds),
             ])
         switch rows.text(0, 0) {
         case "admitted": return .admitted
         case "notRetained": return .notRetained
         case let other:
-            guard let refusal = IntentRefusal(rawValue: other) else { throw .internalError(evidence: "copy intent \(other)") }
+            guard let refusal = IntentRefusal(rawValue: other) else {
+                throw .internalError(evidence: "copy intent \(other)")
+            }
             return .refused(refusal)
         }
     }
@@ -130,7 +135,8 @@ extension PostgresCatalogStore: DeletionLedger {
             let copy = try PostgresCatalogStore.copy(rows, row, from: 4, of: VersionID(ID128(rows.uuid(row, 0))))
             doomed.append(
                 DoomedCopy(
-                    copy: copy, mayArriveLate: rows.bool(row, 1), isSecondLook: rows.bool(row, 2), attempts: Int(rows.int4(row, 3))))
+                    copy: copy, mayArriveLate: rows.bool(row, 1), isSecondLook: rows.bool(row, 2),
+                    attempts: Int(rows.int4(row, 3))))
         }
         return doomed
     }
@@ -155,7 +161,8 @@ extension PostgresCatalogStore: DeletionLedger {
         Int(try await write("SELECT forget_gone_v1($1)", [.int4(Int32(limit))]).int4(0, 0))
     }
 
-    package func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) async throws(CatalogError) -> Int {
+    package func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) async throws(CatalogError) -> Int
+    {
         let rows = try await write(
             "SELECT abort_stale_uploads_v1($1,$2,$3)",
             [.int8(drainGrace.milliseconds), .int8(maxAge.milliseconds), .int4(Int32(limit))])

@@ -30,10 +30,13 @@ extension PostgresCatalogStore: ObjectIndex {
             headers: ObjectHeaders(
                 contentType: rows.optionalText(row, 7), standard: FlatPairs.decode(rows.texts(row, 8)),
                 user: FlatPairs.decode(rows.texts(row, 9))),
-            partSizes: rows.int8s(row, 10), committedAt: rows.optionalInt8(row, 11) ?? 0, sequence: rows.optionalInt8(row, 12) ?? 0)
+            partSizes: rows.int8s(row, 10), committedAt: rows.optionalInt8(row, 11) ?? 0,
+            sequence: rows.optionalInt8(row, 12) ?? 0)
     }
 
-    static func copy(_ rows: PostgresRows, _ row: Int, from column: Int, of version: VersionID) throws(CatalogError) -> Copy {
+    static func copy(_ rows: PostgresRows, _ row: Int, from column: Int, of version: VersionID) throws(CatalogError)
+        -> Copy
+    {
         guard let state = CopyState(rawValue: rows.text(row, column + 3)) else {
             throw .internalError(evidence: "copy state \(rows.text(row, column + 3))")
         }
@@ -80,7 +83,8 @@ extension PostgresCatalogStore: ObjectIndex {
                 items.append(
                     .object(
                         ListedObject(
-                            key: rows.text(row, 1), size: rows.optionalInt8(row, 2) ?? 0, etag: rows.optionalText(row, 3) ?? "",
+                            key: rows.text(row, 1), size: rows.optionalInt8(row, 2) ?? 0,
+                            etag: rows.optionalText(row, 3) ?? "",
                             committedAt: rows.optionalInt8(row, 4) ?? 0,
                             checksumAlgorithms: FlatPairs.decode(rows.texts(row, 5)).keys.sorted(),
                             checksumType: rows.optionalText(row, 6))))
@@ -97,6 +101,7 @@ extension PostgresCatalogStore: ObjectIndex {
     }
 
     package func markSuspect(_ copy: CopyID) async throws(CatalogError) -> Bool {
-        try await write("UPDATE copy SET suspect = true WHERE id = $1 AND state = 'live'", [.uuid(copy.raw.uuid)]).affected > 0
+        try await write("UPDATE copy SET suspect = true WHERE id = $1 AND state = 'live'", [.uuid(copy.raw.uuid)])
+            .affected > 0
     }
 }

@@ -48,11 +48,13 @@ extension PostgresCatalogStore: UploadLedger {
                 uploads.append(
                     Upload(
                         id: id, object: ObjectName(bucket: BucketID(rows.int4(row, 1)), key: rows.text(row, 2)),
-                        version: VersionID(ID128(rows.uuid(row, 3))), token: LeaseToken(ID128(rows.uuid(row, 4))), state: state,
+                        version: VersionID(ID128(rows.uuid(row, 3))), token: LeaseToken(ID128(rows.uuid(row, 4))),
+                        state: state,
                         headers: ObjectHeaders(
                             contentType: rows.optionalText(row, 9), standard: FlatPairs.decode(rows.texts(row, 10)),
                             user: FlatPairs.decode(rows.texts(row, 11))),
-                        checksumAlgorithm: rows.optionalText(row, 6), checksumType: rows.optionalText(row, 7), copies: [],
+                        checksumAlgorithm: rows.optionalText(row, 6), checksumType: rows.optionalText(row, 7),
+                        copies: [],
                         createdAt: rows.int8(row, 8)))
             }
             guard let copy = rows.optionalUUID(row, 12) else { continue }
@@ -78,7 +80,8 @@ extension PostgresCatalogStore: UploadLedger {
         let rows = try await write(
             "SELECT record_part_v1($1,$2,$3,$4,$5,$6,$7,$8)",
             [
-                .uuid(id.raw.uuid), .int4(Int32(part.number)), .uuid(part.attempt.raw.uuid), .int8(part.size), .text(part.etag),
+                .uuid(id.raw.uuid), .int4(Int32(part.number)), .uuid(part.attempt.raw.uuid), .int8(part.size),
+                .text(part.etag),
                 FlatPairs.encode(part.checksums), .uuids(etags.map(\.key.raw.uuid)), .texts(etags.map(\.value)),
             ])
         return rows.bool(0, 0)
@@ -95,7 +98,8 @@ extension PostgresCatalogStore: UploadLedger {
             return UploadPart(
                 number: Int(rows.int4(row, 0)), attempt: LeaseToken(ID128(rows.uuid(row, 1))), size: rows.int8(row, 2),
                 etag: rows.text(row, 3), checksums: FlatPairs.decode(rows.texts(row, 4)),
-                backendETags: Dictionary(zip(copies, rows.texts(row, 6))) { first, _ in first }, modifiedAt: rows.int8(row, 7))
+                backendETags: Dictionary(zip(copies, rows.texts(row, 6))) { first, _ in first },
+                modifiedAt: rows.int8(row, 7))
         }
     }
 
@@ -112,7 +116,8 @@ extension PostgresCatalogStore: UploadLedger {
         let rows = try await write(
             "SELECT outcome, number FROM begin_complete_v1($1,$2,$3,$4,$5)",
             [
-                .uuid(id.raw.uuid), .int4(object.bucket.raw), .text(object.key), .int4s(chosen.map { Int32($0.number) }),
+                .uuid(id.raw.uuid), .int4(object.bucket.raw), .text(object.key),
+                .int4s(chosen.map { Int32($0.number) }),
                 .texts(chosen.map(\.etag)),
             ])
         switch rows.text(0, 0) {

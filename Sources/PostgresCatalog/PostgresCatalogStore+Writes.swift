@@ -6,7 +6,8 @@ extension PostgresCatalogStore: WriteLedger {
         let rows = try await write(
             "SELECT copy_id, refusal FROM intend_v1($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,NULL)",
             [
-                .int4(intent.object.bucket.raw), .text(intent.object.key), .uuid(intent.version.raw.uuid), .int8(intent.size),
+                .int4(intent.object.bucket.raw), .text(intent.object.key), .uuid(intent.version.raw.uuid),
+                .int8(intent.size),
                 intent.headers.contentType.map { .text($0) } ?? .null, FlatPairs.encode(intent.headers.standard),
                 FlatPairs.encode(intent.headers.user), .uuids(intent.candidates.map(\.id.raw.uuid)),
                 .int4s(intent.candidates.map(\.backend.raw)), .texts(intent.candidates.map(\.physicalKey)),
@@ -23,7 +24,9 @@ extension PostgresCatalogStore: WriteLedger {
                 outcome.admitted.append(id)
                 continue
             }
-            guard let reason = IntentRefusal(rawValue: refusal) else { throw .internalError(evidence: "refusal \(refusal)") }
+            guard let reason = IntentRefusal(rawValue: refusal) else {
+                throw .internalError(evidence: "refusal \(refusal)")
+            }
             outcome.refused[id] = reason
         }
         return outcome
@@ -36,7 +39,8 @@ extension PostgresCatalogStore: WriteLedger {
             [
                 .int4(commit.object.bucket.raw), .text(commit.object.key), .uuid(commit.version.raw.uuid),
                 .uuid(commit.token.raw.uuid), .uuids(commit.uploaded.map(\.id.raw.uuid)),
-                .optionalTexts(commit.uploaded.map(\.providerVersion)), .uuids(commit.failed.keys.sorted().map(\.raw.uuid)),
+                .optionalTexts(commit.uploaded.map(\.providerVersion)),
+                .uuids(commit.failed.keys.sorted().map(\.raw.uuid)),
                 .uuids(late.map(\.raw.uuid)), .text(commit.digests.etag), FlatPairs.encode(commit.digests.checksums),
                 commit.digests.checksumType.map { .text($0) } ?? .null, .int8s(commit.partSizes),
                 commit.precondition.ifMatch.map { .texts($0.texts) } ?? .null,
@@ -80,7 +84,8 @@ extension PostgresCatalogStore: WriteLedger {
         let rows = try await write(
             "SELECT deleted_key, outcome FROM delete_v1($1,$2,$3,$4,$5)",
             [
-                .int4(bucket.raw), .texts(requests.map(\.key)), .optionalTexts(requests.map { list($0.precondition.ifMatch) }),
+                .int4(bucket.raw), .texts(requests.map(\.key)),
+                .optionalTexts(requests.map { list($0.precondition.ifMatch) }),
                 .optionalTexts(requests.map { list($0.precondition.ifNoneMatch) }), .int8(readGrace.milliseconds),
             ])
         var outcomes: [DeleteOutcome] = []

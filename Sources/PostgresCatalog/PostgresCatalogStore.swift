@@ -26,7 +26,9 @@ package struct PostgresCatalogStore: Sendable {
     }
 
     /// A statement that only reads; made once more when its connection broke, which is harmless.
-    func read(_ sql: String, _ parameters: [PostgresValue] = [], lane: PostgresPool.Lane = .shared) async throws(CatalogError) -> PostgresRows {
+    func read(_ sql: String, _ parameters: [PostgresValue] = [], lane: PostgresPool.Lane = .shared)
+        async throws(CatalogError) -> PostgresRows
+    {
         do throws(PostgresError) {
             return try await pool.execute(sql, parameters, lane: lane)
         } catch {

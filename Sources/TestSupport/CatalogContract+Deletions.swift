@@ -6,13 +6,16 @@ extension CatalogContract {
         CatalogPromise("a due copy is claimed by one worker, until it is settled or the lease is over") { stores in
             let scene = try await CatalogScene.open(stores)
             for number in 0..<10 { try await scene.put("k\(number)", on: ["a"]) }
-            _ = try await stores.writes.delete(bucket: scene.bucket, (0..<10).map { DeleteRequest(key: "k\($0)") }, readGrace: .zero)
+            _ = try await stores.writes.delete(
+                bucket: scene.bucket, (0..<10).map { DeleteRequest(key: "k\($0)") }, readGrace: .zero)
             let a = try scene.id("a")
             let claims = try await withThrowingTaskGroup(of: [CopyID].self) { group in
                 for _ in 0..<3 {
                     group.addTask {
-                        try await stores.deletions.claimDoomed(backend: a, limit: 4, token: scene.ids.makeLeaseToken(), lease: .seconds(-1))
-                            .map(\.copy.id)
+                        try await stores.deletions.claimDoomed(
+                            backend: a, limit: 4, token: scene.ids.makeLeaseToken(), lease: .seconds(-1)
+                        )
+                        .map(\.copy.id)
                     }
                 }
                 return try await group.reduce(into: []) { $0 += $1 }
@@ -27,7 +30,8 @@ extension CatalogContract {
             for one in due { try await stores.deletions.settle(one.copy.id, token: token, .gone) }
             try expectEqual(try await scene.usage("a"), BackendUsage())
         },
-        CatalogPromise("a failed deletion comes back later and counts; one that may arrive late gets a second look") { stores in
+        CatalogPromise("a failed deletion comes back later and counts; one that may arrive late gets a second look") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let intent = try scene.intent("k", on: ["a"])
             _ = try await stores.writes.intend(intent)
@@ -51,7 +55,8 @@ extension CatalogContract {
             for attempt in 0..<10 {
                 (one, token) = try await claim()
                 try expectEqual(one?.attempts, attempt)
-                try await stores.deletions.settle(second.candidates[0].id, token: token, .failed(retryAfter: .zero, evidence: "503"))
+                try await stores.deletions.settle(
+                    second.candidates[0].id, token: token, .failed(retryAfter: .zero, evidence: "503"))
             }
             try expectEqual(try await stores.fleet.residue(a), BackendResidue(doomed: 2, deadLetters: 1))
             (one, token) = try await claim()
@@ -93,7 +98,9 @@ extension CatalogContract {
         },
         CatalogPromise("the counters of a backend are the sums over its copies, in every state") { stores in
             let scene = try await CatalogScene.open(stores)
-            func tally(_ copies: Int64, _ bytes: Int64) -> BackendUsage.Tally { BackendUsage.Tally(copies: copies, bytes: ByteCount(bytes)) }
+            func tally(_ copies: Int64, _ bytes: Int64) -> BackendUsage.Tally {
+                BackendUsage.Tally(copies: copies, bytes: ByteCount(bytes))
+            }
             try await scene.put("k", on: ["a", "b"], size: 7)
             let intent = try scene.intent("l", on: ["a"], size: 100)
             _ = try await stores.writes.intend(intent)

@@ -7,7 +7,8 @@ extension CatalogContract {
             try expectEqual(try await stores.fleet.snapshot().revision, 0)
             func accept(_ digest: String, _ parent: Int64, rollback: Bool = false) async throws -> SpecAcceptance {
                 try await stores.fleet.accept(
-                    CatalogScene.proposal(CatalogScene.desired(["a"]), digest: digest, parent: parent, allowsRollback: rollback))
+                    CatalogScene.proposal(
+                        CatalogScene.desired(["a"]), digest: digest, parent: parent, allowsRollback: rollback))
             }
             try expectEqual(try await accept("one", 7), .conflict(current: 0))
             try expectEqual(try await accept("one", 0), .accepted(revision: 1))
@@ -26,7 +27,8 @@ extension CatalogContract {
             let outcomes = try await withThrowingTaskGroup(of: SpecAcceptance.self) { group in
                 for number in 0..<8 {
                     group.addTask {
-                        try await stores.fleet.accept(CatalogScene.proposal(CatalogScene.desired(["a"]), digest: "d\(number)", parent: 0))
+                        try await stores.fleet.accept(
+                            CatalogScene.proposal(CatalogScene.desired(["a"]), digest: "d\(number)", parent: 0))
                     }
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
@@ -37,14 +39,18 @@ extension CatalogContract {
         CatalogPromise("a backend's spec comes back whole, but for literal secrets") { stores in
             let s3 = BackendSpec(
                 name: "b2", labels: ["region": "eu west", "odd": "a=b\nc \\n"], state: .active,
-                location: .s3(endpoint: "https://s3.example.com", region: "eu", bucket: "data", usesPathStyle: false), keyPrefix: "x/y z/",
-                credentials: BackendCredentials(accessKeyID: .environment(name: "ID"), secretAccessKey: .file(path: "/run/a b")),
+                location: .s3(endpoint: "https://s3.example.com", region: "eu", bucket: "data", usesPathStyle: false),
+                keyPrefix: "x/y z/",
+                credentials: BackendCredentials(
+                    accessKeyID: .environment(name: "ID"), secretAccessKey: .file(path: "/run/a b")),
                 quota: ByteCount(7), usageLimits: UsageLimits(apiRequests: 5, egress: ByteCount(6), ingress: nil),
                 removal: .abandon(token: "lose 3"), isDeletionProtected: true)
             var disk = BackendSpec(name: "disk", location: .directory(path: "/srv/a b"), keyPrefix: "", removal: .purge)
-            disk.credentials = BackendCredentials(accessKeyID: .environment(name: "ID"), secretAccessKey: .literal(Secret("hunter2")))
+            disk.credentials = BackendCredentials(
+                accessKeyID: .environment(name: "ID"), secretAccessKey: .literal(Secret("hunter2")))
             let desired = DesiredState(
-                fleet: FleetSpec(name: "home", replication: ReplicationSpec(factor: 1)), backends: [s3, disk], buckets: [BucketSpec(name: "p")])
+                fleet: FleetSpec(name: "home", replication: ReplicationSpec(factor: 1)), backends: [s3, disk],
+                buckets: [BucketSpec(name: "p")])
             _ = try await stores.fleet.accept(CatalogScene.proposal(desired, digest: "one", parent: 0))
             let snapshot = try await stores.fleet.snapshot()
             try expectEqual(snapshot.backend("b2")?.spec, s3)
@@ -52,12 +58,14 @@ extension CatalogContract {
             disk.credentials?.secretAccessKey = .literal(Secret(""))
             try expectEqual(found.spec, disk)
         },
-        CatalogPromise("a backend that vanishes from the files is undeclared, and returns as the one it was") { stores in
+        CatalogPromise("a backend that vanishes from the files is undeclared, and returns as the one it was") {
+            stores in
             let scene = try await CatalogScene.open(stores, ["a", "b"])
             let before = try unwrap(try await stores.fleet.snapshot().backend("a"))
             try expectEqual(before.phase, .active)
             try expectEqual(before.generation, 1)
-            _ = try await stores.fleet.accept(CatalogScene.proposal(CatalogScene.desired(["b"]), digest: "two", parent: 1))
+            _ = try await stores.fleet.accept(
+                CatalogScene.proposal(CatalogScene.desired(["b"]), digest: "two", parent: 1))
             let undeclared = try unwrap(try await stores.fleet.snapshot().backend("a"))
             try expect(!undeclared.isDeclared)
             try expectEqual(undeclared.id, before.id)
@@ -76,23 +84,28 @@ extension CatalogContract {
             _ = try await CatalogScene.open(stores)
             let photos = try unwrap(try await stores.fleet.snapshot().bucket("photos"))
             _ = try await stores.fleet.accept(
-                CatalogScene.proposal(CatalogScene.desired(["a"], buckets: ["docs", "music"]), digest: "two", parent: 1))
+                CatalogScene.proposal(
+                    CatalogScene.desired(["a"], buckets: ["docs", "music"]), digest: "two", parent: 1))
             var snapshot = try await stores.fleet.snapshot()
             try expectEqual(snapshot.buckets.map(\.name), ["docs", "music", "photos"])
             try expectEqual(snapshot.bucket("photos")?.isDeclared, false)
             try expectEqual(Set(snapshot.buckets.map(\.id)).count, 3)
-            _ = try await stores.fleet.accept(CatalogScene.proposal(CatalogScene.desired(["a"]), digest: "three", parent: 2))
+            _ = try await stores.fleet.accept(
+                CatalogScene.proposal(CatalogScene.desired(["a"]), digest: "three", parent: 2))
             snapshot = try await stores.fleet.snapshot()
             try expectEqual(snapshot.bucket("photos"), photos)
         },
         CatalogPromise("a refused spec changes nothing") { stores in
             _ = try await CatalogScene.open(stores)
-            _ = try await stores.fleet.accept(CatalogScene.proposal(CatalogScene.desired(["z"]), digest: "two", parent: 9))
+            _ = try await stores.fleet.accept(
+                CatalogScene.proposal(CatalogScene.desired(["z"]), digest: "two", parent: 9))
             let snapshot = try await stores.fleet.snapshot()
             try expectEqual(snapshot.backends.map(\.name), ["a", "b", "c"])
             try expect(snapshot.backends.allSatisfy(\.isDeclared))
         },
-        CatalogPromise("a backend is drained when nothing is left but names that wait out the horizon, retired when not even those") { stores in
+        CatalogPromise(
+            "a backend is drained when nothing is left but names that wait out the horizon, retired when not even those"
+        ) { stores in
             let scene = try await CatalogScene.open(stores)
             let a = try scene.id("a")
             try await scene.put("k", on: ["a", "b"], size: 10)
@@ -103,11 +116,13 @@ extension CatalogContract {
             try expectEqual(try await scene.change("a", .active, .draining), .notFrom(.draining))
             let drain = try unwrap(try await stores.fleet.drains().first { $0.backend == a })
             try expect(drain.totalCopies >= 1 && drain.startedAt > 0 && drain.finishedAt == nil)
-            try expectEqual(try await scene.change("a", .draining, .drained), .residue(BackendResidue(writing: 1, live: 1)))
+            try expectEqual(
+                try await scene.change("a", .draining, .drained), .residue(BackendResidue(writing: 1, live: 1)))
             guard case .committed = try await stores.writes.commit(scene.commit(writing)) else {
                 throw BrokenPromise(description: "a write that began before the drain may finish")
             }
-            _ = try await stores.writes.delete(bucket: scene.bucket, ["k", "l"].map { DeleteRequest(key: $0) }, readGrace: .zero)
+            _ = try await stores.writes.delete(
+                bucket: scene.bucket, ["k", "l"].map { DeleteRequest(key: $0) }, readGrace: .zero)
             try expectEqual(try await scene.change("a", .draining, .drained), .residue(BackendResidue(doomed: 2)))
             let token = scene.ids.makeLeaseToken()
             let due = try await scene.due(["a"], token: token)
@@ -116,13 +131,15 @@ extension CatalogContract {
             try expectEqual(try await scene.change("a", .draining, .drained), .done)
             try expect(try unwrap(try await stores.fleet.drains().first { $0.backend == a }).finishedAt != nil)
             try expectEqual(try await scene.change("a", .drained, .retiring), .done)
-            try expectEqual(try await scene.change("a", .retiring, .retired), .residue(BackendResidue(waitingHorizon: 1)))
+            try expectEqual(
+                try await scene.change("a", .retiring, .retired), .residue(BackendResidue(waitingHorizon: 1)))
             try await scene.deleteDue()
             try expectEqual(try await scene.change("a", .retiring, .retired), .done)
             let snapshot = try await stores.fleet.snapshot()
             try expect(snapshot.backend("a") == nil, "retired ones are left out")
         },
-        CatalogPromise("a drain that is called off leaves no trace, and a drained backend may become active again") { stores in
+        CatalogPromise("a drain that is called off leaves no trace, and a drained backend may become active again") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             _ = try await scene.change("a", .active, .draining)
             try expectEqual(try await scene.change("a", .draining, .active), .done)
@@ -132,14 +149,18 @@ extension CatalogContract {
             try expectEqual(try await scene.change("a", .drained, .active), .done)
             try await scene.put("k", on: ["a"])
         },
-        CatalogPromise("neither a retiring backend nor a retired name can be declared again, but may stay listed as removed") { stores in
+        CatalogPromise(
+            "neither a retiring backend nor a retired name can be declared again, but may stay listed as removed"
+        ) { stores in
             let scene = try await CatalogScene.open(stores)
             _ = try await scene.change("a", .active, .draining)
             _ = try await scene.change("a", .draining, .drained)
             _ = try await scene.change("a", .drained, .retiring)
-            func accept(_ state: DesiredBackendState, _ digest: String, _ parent: Int64) async throws -> SpecAcceptance {
+            func accept(_ state: DesiredBackendState, _ digest: String, _ parent: Int64) async throws -> SpecAcceptance
+            {
                 try await stores.fleet.accept(
-                    CatalogScene.proposal(CatalogScene.desired(["a", "b", "c"], states: ["a": state]), digest: digest, parent: parent))
+                    CatalogScene.proposal(
+                        CatalogScene.desired(["a", "b", "c"], states: ["a": state]), digest: digest, parent: parent))
             }
             try expectEqual(try await accept(.draining, "x", 1), .refused(reason: .retiringCannotReturn(backend: "a")))
             try expectEqual(try await accept(.removed, "two", 1), .accepted(revision: 2))
@@ -148,7 +169,8 @@ extension CatalogContract {
             var removed = CatalogScene.desired(["a", "b", "c"], quotas: ["b": 1], states: ["a": .removed])
             removed.fleet.isSuspended = true
             try expectEqual(
-                try await stores.fleet.accept(CatalogScene.proposal(removed, digest: "three", parent: 2)), .accepted(revision: 3))
+                try await stores.fleet.accept(CatalogScene.proposal(removed, digest: "three", parent: 2)),
+                .accepted(revision: 3))
             try expect(try await stores.fleet.snapshot().backend("a") == nil)
         },
         CatalogPromise("the marker is recorded once and stays") { stores in
@@ -180,8 +202,11 @@ extension CatalogContract {
     static let status: [CatalogPromise] = [
         CatalogPromise("conditions are replaced per subject, and their time moves only with their status") { stores in
             let (a, b) = (Subject(.backend, "a"), Subject(.backend, "b"))
-            func condition(_ subject: Subject, _ type: ConditionType, _ status: ConditionStatus, _ message: String = "") -> ConditionRecord {
-                ConditionRecord(subject, type, status, status == .yes ? .active : .unreachable, message, observedGeneration: 3)
+            func condition(_ subject: Subject, _ type: ConditionType, _ status: ConditionStatus, _ message: String = "")
+                -> ConditionRecord
+            {
+                ConditionRecord(
+                    subject, type, status, status == .yes ? .active : .unreachable, message, observedGeneration: 3)
             }
             try await stores.status.publish(
                 [condition(a, .ready, .yes), condition(a, .reachable, .yes), condition(b, .ready, .no)], events: [])
@@ -203,7 +228,9 @@ extension CatalogContract {
         },
         CatalogPromise("events of one subject and reason are one, counted, latest first") { stores in
             let a = Subject(.backend, "a")
-            func event(_ reason: Reason, _ message: String) -> EventRecord { EventRecord(a, isWarning: false, reason, message) }
+            func event(_ reason: Reason, _ message: String) -> EventRecord {
+                EventRecord(a, isWarning: false, reason, message)
+            }
             try await stores.status.publish([], events: [event(.drainStarted, "one")])
             try await stores.status.publish([], events: [event(.drained, "x")])
             try await stores.status.publish([], events: [event(.drainStarted, "two")])

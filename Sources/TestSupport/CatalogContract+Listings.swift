@@ -2,13 +2,16 @@ import Catalog
 
 extension CatalogContract {
     static let listings: [CatalogPromise] = [
-        CatalogPromise("keys are listed in byte order, cut at the limit, and the next page goes on behind it") { stores in
+        CatalogPromise("keys are listed in byte order, cut at the limit, and the next page goes on behind it") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let keys = ["a", "a/", "a/b", "a b", "aa", "é", "z", "\u{10FFFF}", "\u{FFFD}", "𐀀"]
             for key in keys { try await scene.put(key, on: ["a"]) }
             let sorted = keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
             for limit in [1, 3, 9, 10, 11, 1000] {
-                try expectEqual(try await all(ListingQuery(bucket: scene.bucket, limit: limit), stores), sorted.map { .key($0) }, "\(limit)")
+                try expectEqual(
+                    try await all(ListingQuery(bucket: scene.bucket, limit: limit), stores), sorted.map { .key($0) },
+                    "\(limit)")
             }
             let page = try await stores.objects.list(ListingQuery(bucket: scene.bucket, prefix: "é", limit: 5))
             guard case .object(let listed)? = page.items.first else { throw BrokenPromise(description: "\(page)") }
@@ -20,7 +23,8 @@ extension CatalogContract {
                     checksumAlgorithms: ["crc32"], checksumType: "FULL_OBJECT"))
             try expectEqual(page.next, nil)
         },
-        CatalogPromise("a common prefix shows once, and the page after it goes on behind everything it hides") { stores in
+        CatalogPromise("a common prefix shows once, and the page after it goes on behind everything it hides") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             for key in ["a/1", "a/2", "a/\u{10FFFF}/x", "a/\u{10FFFF}\u{10FFFF}", "a0", "b", "b/", "b//c"] {
                 try await scene.put(key, on: ["a"])
@@ -52,14 +56,19 @@ extension CatalogContract {
             _ = try await stores.writes.intend(try scene.intent("aa", on: ["a"]))
             _ = try await stores.writes.delete(
                 bucket: scene.bucket, ["a/1", "a/2", "b"].map { DeleteRequest(key: $0) }, readGrace: .zero)
-            try expectEqual(try await all(ListingQuery(bucket: scene.bucket, delimiter: "/", limit: 1), stores), [.key("c")])
+            try expectEqual(
+                try await all(ListingQuery(bucket: scene.bucket, delimiter: "/", limit: 1), stores), [.key("c")])
         },
-        CatalogPromise("listings agree with a naive one: random keys, prefixes, delimiters of any length, page sizes") { stores in
+        CatalogPromise("listings agree with a naive one: random keys, prefixes, delimiters of any length, page sizes") {
+            stores in
             let seed: UInt64 = 0x51_0CE
             let scene = try await CatalogScene.open(stores, seed: seed)
             let alphabet: [Character] = ["a", "b", "/", "-", "é", "\u{10FFFF}", "%", "_", "\u{FFFD}"]
             func text(_ longest: UInt64) -> String {
-                String((0..<(scene.ids.nextRandom() % (longest + 1))).map { _ in alphabet[Int(scene.ids.nextRandom() % UInt64(alphabet.count))] })
+                String(
+                    (0..<(scene.ids.nextRandom() % (longest + 1))).map { _ in
+                        alphabet[Int(scene.ids.nextRandom() % UInt64(alphabet.count))]
+                    })
             }
             var keys: Set<String> = []
             for _ in 0..<120 { keys.insert("a" + text(6)) }
@@ -68,15 +77,18 @@ extension CatalogContract {
             let delimiters: [String?] = [nil, "/", "--", "a/", "é", "\u{10FFFF}", "\u{10FFFF}b"]
             for round in 0..<150 {
                 var query = ListingQuery(
-                    bucket: scene.bucket, prefix: ["", "a", "\u{10FFFF}", "a" + text(2)][Int(scene.ids.nextRandom() % 4)],
+                    bucket: scene.bucket,
+                    prefix: ["", "a", "\u{10FFFF}", "a" + text(2)][Int(scene.ids.nextRandom() % 4)],
                     delimiter: delimiters[Int(scene.ids.nextRandom() % UInt64(delimiters.count))],
                     limit: 1 + Int(scene.ids.nextRandom() % 9))
                 let model = naive(keys, query)
                 try expectEqual(try await all(query, stores), model, "seed \(seed) round \(round): \(query)")
                 query.position = .after("a" + text(3))
-                try expectEqual(try await all(query, stores), naive(keys, query), "seed \(seed) round \(round): \(query)")
+                try expectEqual(
+                    try await all(query, stores), naive(keys, query), "seed \(seed) round \(round): \(query)")
                 query.position = .past(prefix: "a" + text(2))
-                try expectEqual(try await all(query, stores), naive(keys, query), "seed \(seed) round \(round): \(query)")
+                try expectEqual(
+                    try await all(query, stores), naive(keys, query), "seed \(seed) round \(round): \(query)")
             }
         },
         CatalogPromise("a copy is suspect only while it is live") { stores in
@@ -91,7 +103,10 @@ extension CatalogContract {
         },
     ]
 
-    enum Entry: Equatable { case key(String), prefix(String) }
+    enum Entry: Equatable {
+        case key(String)
+        case prefix(String)
+    }
 
     /// All pages, each with at most `limit` items.
     private static func all(_ query: ListingQuery, _ stores: CatalogStores) async throws -> [Entry] {

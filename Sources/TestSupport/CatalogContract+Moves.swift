@@ -12,16 +12,20 @@ extension CatalogContract {
             let claims = try await withThrowingTaskGroup(of: [VersionID].self) { group in
                 for _ in 0..<4 {
                     group.addTask {
-                        try await stores.moves.claim(scope, limit: 7, token: scene.ids.makeLeaseToken(), lease: .seconds(3600))
-                            .map(\.placed.version.id)
+                        try await stores.moves.claim(
+                            scope, limit: 7, token: scene.ids.makeLeaseToken(), lease: .seconds(3600)
+                        )
+                        .map(\.placed.version.id)
                     }
                 }
                 return try await group.reduce(into: []) { $0 += $1 }
             }
             try expectEqual(claims.count, Set(claims).count, "claimed twice")
-            let rest = try await stores.moves.claim(scope, limit: 100, token: scene.ids.makeLeaseToken(), lease: .seconds(3600))
+            let rest = try await stores.moves.claim(
+                scope, limit: 100, token: scene.ids.makeLeaseToken(), lease: .seconds(3600))
             try expectEqual(Set(claims + rest.map(\.placed.version.id)), versions)
-            let none = try await stores.moves.claim(scope, limit: 100, token: scene.ids.makeLeaseToken(), lease: .seconds(3600))
+            let none = try await stores.moves.claim(
+                scope, limit: 100, token: scene.ids.makeLeaseToken(), lease: .seconds(3600))
             try expectEqual(none.count, 0)
             for one in rest {
                 try expectEqual(one.bucketName, "photos")
@@ -29,12 +33,15 @@ extension CatalogContract {
                 try expectEqual(scene.names(one.placed.copies), ["a", "b"])
             }
         },
-        CatalogPromise("a claim ends by release or by its lease; failures wait, count, and stand behind the others") { stores in
+        CatalogPromise("a claim ends by release or by its lease; failures wait, count, and stand behind the others") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let first = try await scene.put("k", on: ["a"]).version
             let second = try await scene.put("l", on: ["a"]).version
             let scope = MoveScope.leaving(try scene.id("a"))
-            func claim(_ limit: Int = 10, _ lease: Duration = .seconds(3600)) async throws -> ([VersionID: Int], LeaseToken) {
+            func claim(_ limit: Int = 10, _ lease: Duration = .seconds(3600)) async throws -> (
+                [VersionID: Int], LeaseToken
+            ) {
                 let token = scene.ids.makeLeaseToken()
                 let claimed = try await stores.moves.claim(scope, limit: limit, token: token, lease: lease)
                 return (Dictionary(uniqueKeysWithValues: claimed.map { ($0.placed.version.id, $0.attempts) }), token)
@@ -62,11 +69,14 @@ extension CatalogContract {
             _ = try await stores.objects.markSuspect(suspect.candidates[0].id)
             let leaving = try await scene.put("leaving", on: ["a", "c"]).version
             let gone = try await scene.put("gone", on: ["a"])
-            _ = try await stores.writes.delete(bucket: scene.bucket, [DeleteRequest(key: "gone")], readGrace: .seconds(60))
+            _ = try await stores.writes.delete(
+                bucket: scene.bucket, [DeleteRequest(key: "gone")], readGrace: .seconds(60))
             let staying = [try scene.id("a"), try scene.id("b")]
             let claimed = try await stores.moves.claim(
-                .short(bucket: scene.bucket, factor: 2, staying: staying), limit: 10, token: scene.ids.makeLeaseToken(), lease: .seconds(60))
-            try expectEqual(Set(claimed.map(\.placed.version.id)), [one, suspect.version, leaving], "not \(gone.version)")
+                .short(bucket: scene.bucket, factor: 2, staying: staying), limit: 10, token: scene.ids.makeLeaseToken(),
+                lease: .seconds(60))
+            try expectEqual(
+                Set(claimed.map(\.placed.version.id)), [one, suspect.version, leaving], "not \(gone.version)")
         },
         CatalogPromise("surplus copies are claimed once they are surplus for the trim delay") { stores in
             let scene = try await CatalogScene.open(stores)
@@ -76,11 +86,13 @@ extension CatalogContract {
             let scope = MoveScope.surplus(bucket: scene.bucket, factor: 2, staying: staying)
             var desired = CatalogScene.desired(["a", "b", "c"], trimDelay: .seconds(24 * 3600))
             _ = try await stores.fleet.accept(CatalogScene.proposal(desired, digest: "day", parent: 1))
-            let early = try await stores.moves.claim(scope, limit: 10, token: scene.ids.makeLeaseToken(), lease: .seconds(-1))
+            let early = try await stores.moves.claim(
+                scope, limit: 10, token: scene.ids.makeLeaseToken(), lease: .seconds(-1))
             try expectEqual(early.count, 0)
             desired.fleet.safety.trimDelay = .zero
             _ = try await stores.fleet.accept(CatalogScene.proposal(desired, digest: "zero", parent: 2))
-            let claimed = try await stores.moves.claim(scope, limit: 10, token: scene.ids.makeLeaseToken(), lease: .seconds(60))
+            let claimed = try await stores.moves.claim(
+                scope, limit: 10, token: scene.ids.makeLeaseToken(), lease: .seconds(60))
             try expectEqual(claimed.map(\.placed.version.id), [three])
         },
         CatalogPromise("a copy is made of a retained version, on an active backend without one") { stores in
@@ -89,7 +101,10 @@ extension CatalogContract {
             let token = scene.ids.makeLeaseToken()
             func intend(_ backend: String, _ version: VersionID) async throws -> (CopyID, CopyIntentOutcome) {
                 let candidate = try scene.candidate(backend)
-                return (candidate.id, try await stores.moves.intendCopy(candidate, of: version, token: token, lease: .seconds(60)))
+                return (
+                    candidate.id,
+                    try await stores.moves.intendCopy(candidate, of: version, token: token, lease: .seconds(60))
+                )
             }
             try expectEqual(try await intend("a", intent.version).1, .refused(.alreadyThere))
             try expectEqual(try await intend("c", intent.version).1, .refused(.overQuota))
@@ -98,7 +113,8 @@ extension CatalogContract {
             try expectEqual(outcome, .admitted)
             try expectEqual(try await intend("b", intent.version).1, .refused(.alreadyThere), "while it is written")
             try expectEqual(
-                try await stores.moves.commitCopy(UploadedCopy(id: copy, providerVersion: "p"), of: intent.version, token: token, readGrace: .zero),
+                try await stores.moves.commitCopy(
+                    UploadedCopy(id: copy, providerVersion: "p"), of: intent.version, token: token, readGrace: .zero),
                 .live)
             let made = try await scene.copy("k", on: "b")
             try expectEqual(made.id, copy)
@@ -108,7 +124,8 @@ extension CatalogContract {
             _ = try await scene.change("b", .active, .draining)
             try expectEqual(try await intend("b", intent.version).1, .refused(.notActive))
         },
-        CatalogPromise("a copy that lost its lease, or whose version was replaced, is doomed instead of live") { stores in
+        CatalogPromise("a copy that lost its lease, or whose version was replaced, is doomed instead of live") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let intent = try await scene.put("k", on: ["a"])
             let token = scene.ids.makeLeaseToken()
@@ -116,12 +133,14 @@ extension CatalogContract {
             _ = try await stores.moves.intendCopy(expired, of: intent.version, token: token, lease: .seconds(-1))
             try expectEqual(try await stores.deletions.reapExpiredWrites(limit: 10), 1)
             try expectEqual(
-                try await stores.moves.commitCopy(UploadedCopy(id: expired.id), of: intent.version, token: token, readGrace: .zero), .superseded)
+                try await stores.moves.commitCopy(
+                    UploadedCopy(id: expired.id), of: intent.version, token: token, readGrace: .zero), .superseded)
             let late = try scene.candidate("c")
             _ = try await stores.moves.intendCopy(late, of: intent.version, token: token, lease: .seconds(60))
             try await scene.put("k", on: ["b"])
             try expectEqual(
-                try await stores.moves.commitCopy(UploadedCopy(id: late.id), of: intent.version, token: token, readGrace: .zero), .superseded)
+                try await stores.moves.commitCopy(
+                    UploadedCopy(id: late.id), of: intent.version, token: token, readGrace: .zero), .superseded)
             try expectEqual(scene.names(try unwrap(try await scene.current("k")).copies), ["b"])
             try expectEqual(try await scene.due().count, 3)
         },
@@ -130,25 +149,32 @@ extension CatalogContract {
             let two = try await scene.put("two", on: ["a", "b"])
             let three = try await scene.put("three", on: ["a", "b", "c"])
             let others = try ["b", "c"].map(scene.id)
-            func doom(_ intent: WriteIntent, _ index: Int = 0, counted: [BackendID], factor: Int = 2) async throws -> DoomOutcome {
+            func doom(_ intent: WriteIntent, _ index: Int = 0, counted: [BackendID], factor: Int = 2) async throws
+                -> DoomOutcome
+            {
                 try await stores.moves.doom(
                     DoomRequest(
-                        copy: intent.candidates[index].id, version: intent.version, factor: factor, counted: counted, readGrace: .zero))
+                        copy: intent.candidates[index].id, version: intent.version, factor: factor, counted: counted,
+                        readGrace: .zero))
             }
             try expectEqual(try await doom(two, counted: others), .kept(others: 1, required: 2))
-            try expectEqual(try await doom(three, counted: [others[0]]), .kept(others: 1, required: 2), "only what is counted")
+            try expectEqual(
+                try await doom(three, counted: [others[0]]), .kept(others: 1, required: 2), "only what is counted")
             try expectEqual(try await doom(three, counted: others), .doomed)
             try expectEqual(try await doom(three, counted: others), .notLive)
             try expectEqual(scene.names(try unwrap(try await scene.current("three")).copies), ["b", "c"])
             try expectEqual(try await doom(two, counted: others, factor: 1), .doomed)
             try expectEqual(try await scene.due().count, 2)
         },
-        CatalogPromise("suspect copies and those on draining backends do not count, and the last one always stays") { stores in
+        CatalogPromise("suspect copies and those on draining backends do not count, and the last one always stays") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let all = try ["a", "b", "c"].map(scene.id)
             func doom(_ intent: WriteIntent, _ index: Int) async throws -> DoomOutcome {
                 try await stores.moves.doom(
-                    DoomRequest(copy: intent.candidates[index].id, version: intent.version, factor: 2, counted: all, readGrace: .zero))
+                    DoomRequest(
+                        copy: intent.candidates[index].id, version: intent.version, factor: 2, counted: all,
+                        readGrace: .zero))
             }
             let sole = try await scene.put("sole", on: ["a"])
             try expectEqual(try await doom(sole, 0), .kept(others: 0, required: 1))
@@ -171,7 +197,9 @@ extension CatalogContract {
                     for index in 0..<3 {
                         group.addTask {
                             try await stores.moves.doom(
-                                DoomRequest(copy: intent.candidates[index].id, version: intent.version, factor: 2, counted: all, readGrace: .zero))
+                                DoomRequest(
+                                    copy: intent.candidates[index].id, version: intent.version, factor: 2, counted: all,
+                                    readGrace: .zero))
                         }
                     }
                     return try await group.reduce(into: []) { $0.append($1) }

@@ -103,7 +103,8 @@ package struct CatalogScene: Sendable {
     ) throws -> WriteIntent {
         WriteIntent(
             object: name(key), version: ids.makeVersionID(), size: size,
-            headers: ObjectHeaders(contentType: "image/jpeg", standard: ["cache-control": "no-store"], user: ["who": "ž"]),
+            headers: ObjectHeaders(
+                contentType: "image/jpeg", standard: ["cache-control": "no-store"], user: ["who": "ž"]),
             candidates: try names.map(candidate), token: ids.makeLeaseToken(), lease: lease)
     }
 
@@ -114,16 +115,21 @@ package struct CatalogScene: Sendable {
         WriteCommit(
             object: intent.object, version: intent.version, token: token ?? intent.token,
             uploaded: (uploaded ?? intent.candidates.map(\.id)).map { UploadedCopy(id: $0, providerVersion: nil) },
-            failed: failed, digests: ContentDigests(etag: "etag-\(intent.version)", checksums: ["crc32": "AAAAAA=="], checksumType: "FULL_OBJECT"),
+            failed: failed,
+            digests: ContentDigests(
+                etag: "etag-\(intent.version)", checksums: ["crc32": "AAAAAA=="], checksumType: "FULL_OBJECT"),
             precondition: precondition, readGrace: readGrace)
     }
 
     /// Intent and commit; the intent, whose version is then the current one.
     @discardableResult
-    package func put(_ key: String, on names: [String], size: Int64 = 10, readGrace: Duration = .zero) async throws -> WriteIntent {
+    package func put(_ key: String, on names: [String], size: Int64 = 10, readGrace: Duration = .zero) async throws
+        -> WriteIntent
+    {
         let intent = try intent(key, on: names, size: size)
         let outcome = try await stores.writes.intend(intent)
-        try CatalogContract.expectEqual(outcome, IntentOutcome(admitted: intent.candidates.map(\.id), refused: [:]), key)
+        try CatalogContract.expectEqual(
+            outcome, IntentOutcome(admitted: intent.candidates.map(\.id), refused: [:]), key)
         let committed = try await stores.writes.commit(commit(intent, readGrace: readGrace))
         guard case .committed = committed else { throw BrokenPromise(description: "put \(key): \(committed)") }
         return intent

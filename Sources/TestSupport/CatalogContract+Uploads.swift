@@ -8,16 +8,19 @@ extension CatalogContract {
     ) async throws -> (UploadIntent, [CopyID]) {
         var write = try scene.intent(key, on: names, size: 0)
         write.lease = .zero
-        let intent = UploadIntent(id: scene.ids.makeUploadID(), write: write, checksumAlgorithm: "crc32", checksumType: "COMPOSITE")
+        let intent = UploadIntent(
+            id: scene.ids.makeUploadID(), write: write, checksumAlgorithm: "crc32", checksumType: "COMPOSITE")
         let copies = write.candidates.map(\.id)
         try expectEqual(try await scene.stores.uploads.create(intent), IntentOutcome(admitted: copies, refused: [:]))
         try expectEqual(
-            try await scene.stores.uploads.open(intent.id, backendUploadIDs: Dictionary(uniqueKeysWithValues: copies.map { ($0, "u-\($0)") })),
+            try await scene.stores.uploads.open(
+                intent.id, backendUploadIDs: Dictionary(uniqueKeysWithValues: copies.map { ($0, "u-\($0)") })),
             true)
         return (intent, copies)
     }
 
-    private static func part(_ scene: CatalogScene, _ number: Int, size: Int64 = 100, on copies: [CopyID]) -> UploadPart {
+    private static func part(_ scene: CatalogScene, _ number: Int, size: Int64 = 100, on copies: [CopyID]) -> UploadPart
+    {
         let attempt = scene.ids.makeLeaseToken()
         return UploadPart(
             number: number, attempt: attempt, size: size, etag: "part-\(attempt.raw)", checksums: ["crc32": "AAAA"],
@@ -51,38 +54,47 @@ extension CatalogContract {
 
             let chosen = [one, two].map { ChosenPart(number: $0.number, etag: $0.etag) }
             for _ in 1...2 {
-                guard case .proceed(let upload, let parts) = try await stores.uploads.beginComplete(
-                    intent.id, object: intent.write.object, chosen: chosen)
+                guard
+                    case .proceed(let upload, let parts) = try await stores.uploads.beginComplete(
+                        intent.id, object: intent.write.object, chosen: chosen)
                 else { throw BrokenPromise(description: "no way on") }
                 try expectEqual(upload.state, .completing)
                 try expectEqual(parts.map(\.etag), [one.etag, two.etag])
             }
-            try expectEqual(try await stores.uploads.record(part(scene, 3, on: copies), of: intent.id), false, "completing")
+            try expectEqual(
+                try await stores.uploads.record(part(scene, 3, on: copies), of: intent.id), false, "completing")
             var commit = scene.commit(intent.write)
             (commit.upload, commit.size, commit.partSizes) = (intent.id, 130, [100, 30])
-            guard case .committed = try await stores.writes.commit(commit) else { throw BrokenPromise(description: "not committed") }
+            guard case .committed = try await stores.writes.commit(commit) else {
+                throw BrokenPromise(description: "not committed")
+            }
             let version = try unwrap(try await scene.current("k")).version
             try expectEqual(version.size, 130)
             try expectEqual(version.partSizes, [100, 30])
-            try expectEqual(try await scene.usage("a"), BackendUsage(live: BackendUsage.Tally(copies: 1, bytes: ByteCount(130))))
+            try expectEqual(
+                try await scene.usage("a"), BackendUsage(live: BackendUsage.Tally(copies: 1, bytes: ByteCount(130))))
             try await scene.put("k", on: ["c"])
             try await scene.deleteDue()
             for _ in 0..<5 { _ = try await stores.deletions.forgetGone(limit: 100) }
             try expectEqual(
-                try await stores.uploads.beginComplete(intent.id, object: intent.write.object, chosen: chosen), .alreadyCompleted(version))
+                try await stores.uploads.beginComplete(intent.id, object: intent.write.object, chosen: chosen),
+                .alreadyCompleted(version))
         },
         CatalogPromise("only chosen parts count in the end: the size is that of the commit") { stores in
             let scene = try await CatalogScene.open(stores)
             let (intent, copies) = try await begin(scene)
             let (one, two) = (part(scene, 1, size: 100, on: copies), part(scene, 2, size: 30, on: copies))
             for part in [one, two] { _ = try await stores.uploads.record(part, of: intent.id) }
-            _ = try await stores.uploads.beginComplete(intent.id, object: intent.write.object, chosen: [ChosenPart(number: 2, etag: two.etag)])
+            _ = try await stores.uploads.beginComplete(
+                intent.id, object: intent.write.object, chosen: [ChosenPart(number: 2, etag: two.etag)])
             var commit = scene.commit(intent.write)
             (commit.upload, commit.size) = (intent.id, 30)
             _ = try await stores.writes.commit(commit)
-            try expectEqual(try await scene.usage("b"), BackendUsage(live: BackendUsage.Tally(copies: 1, bytes: ByteCount(30))))
+            try expectEqual(
+                try await scene.usage("b"), BackendUsage(live: BackendUsage.Tally(copies: 1, bytes: ByteCount(30))))
         },
-        CatalogPromise("Complete refuses parts that are unknown or were sent anew, and uploads that are not open") { stores in
+        CatalogPromise("Complete refuses parts that are unknown or were sent anew, and uploads that are not open") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let (intent, copies) = try await begin(scene)
             let (old, new) = (part(scene, 1, size: 100, on: copies), part(scene, 1, size: 40, on: copies))
@@ -91,13 +103,19 @@ extension CatalogContract {
             func complete(_ id: UploadID, _ chosen: [ChosenPart]) async throws -> BeginCompleteOutcome {
                 try await stores.uploads.beginComplete(id, object: intent.write.object, chosen: chosen)
             }
-            try expectEqual(try await complete(intent.id, [ChosenPart(number: 1, etag: old.etag)]), .invalidPart(number: 1))
             try expectEqual(
-                try await complete(intent.id, [ChosenPart(number: 1, etag: new.etag), ChosenPart(number: 7, etag: "x")]), .invalidPart(number: 7))
+                try await complete(intent.id, [ChosenPart(number: 1, etag: old.etag)]), .invalidPart(number: 1))
+            try expectEqual(
+                try await complete(
+                    intent.id, [ChosenPart(number: 1, etag: new.etag), ChosenPart(number: 7, etag: "x")]),
+                .invalidPart(number: 7))
             try expectEqual(try await complete(scene.ids.makeUploadID(), []), .noSuchUpload)
-            try expectEqual(try unwrap(try await stores.uploads.find(intent.id, object: intent.write.object)).state, .open)
+            try expectEqual(
+                try unwrap(try await stores.uploads.find(intent.id, object: intent.write.object)).state, .open)
         },
-        CatalogPromise("an aborted upload dooms its copies and takes no part; one that completes is aborted only by force") { stores in
+        CatalogPromise(
+            "an aborted upload dooms its copies and takes no part; one that completes is aborted only by force"
+        ) { stores in
             let scene = try await CatalogScene.open(stores)
             let (intent, copies) = try await begin(scene)
             let object = intent.write.object
@@ -105,12 +123,14 @@ extension CatalogContract {
             try expectEqual(try await stores.uploads.abort(intent.id, object: object, force: false), true)
             try expectEqual(try await stores.uploads.abort(intent.id, object: object, force: false), false)
             try expectEqual(try await stores.uploads.record(part(scene, 1, on: copies), of: intent.id), false)
-            try expectEqual(try await stores.uploads.beginComplete(intent.id, object: object, chosen: []), .noSuchUpload)
+            try expectEqual(
+                try await stores.uploads.beginComplete(intent.id, object: object, chosen: []), .noSuchUpload)
             try expectEqual(try await scene.due().count, 2)
             let (second, secondCopies) = try await begin(scene, "l")
             let only = part(scene, 1, on: secondCopies)
             _ = try await stores.uploads.record(only, of: second.id)
-            _ = try await stores.uploads.beginComplete(second.id, object: second.write.object, chosen: [ChosenPart(number: 1, etag: only.etag)])
+            _ = try await stores.uploads.beginComplete(
+                second.id, object: second.write.object, chosen: [ChosenPart(number: 1, etag: only.etag)])
             try expectEqual(try await stores.uploads.abort(second.id, object: second.write.object, force: false), false)
             try expectEqual(try await stores.uploads.abort(second.id, object: second.write.object, force: true), true)
             var commit = scene.commit(second.write)
@@ -124,17 +144,24 @@ extension CatalogContract {
             let copies = write.candidates.map(\.id)
             _ = try await stores.uploads.create(intent)
             try expectEqual(try unwrap(try await stores.uploads.find(intent.id, object: write.object)).state, .creating)
-            try expectEqual(try await stores.uploads.record(part(scene, 1, on: copies), of: intent.id), false, "not open yet")
-            try expectEqual(try await stores.uploads.open(intent.id, backendUploadIDs: [copies[0]: "x", copies[1]: "y"]), true)
+            try expectEqual(
+                try await stores.uploads.record(part(scene, 1, on: copies), of: intent.id), false, "not open yet")
+            try expectEqual(
+                try await stores.uploads.open(intent.id, backendUploadIDs: [copies[0]: "x", copies[1]: "y"]), true)
             try expectEqual(try await scene.due(["c"]).map(\.copy.id), [copies[2]])
             try expectEqual(try await stores.uploads.record(part(scene, 1, on: [copies[0]]), of: intent.id), true)
             let due = try await scene.due(["b"])
             try expectEqual(due.map(\.copy.id), [copies[1]])
             try expectEqual(due.map(\.mayArriveLate), [true])
-            try expectEqual(try unwrap(try await stores.uploads.find(intent.id, object: write.object)).copies.map(\.copy), [copies[0]])
             try expectEqual(
-                try await stores.uploads.record(part(scene, 2, on: [copies[1]]), of: intent.id), false, "no copy of it counts any more")
-            try expectEqual(try unwrap(try await stores.uploads.find(intent.id, object: write.object)).copies.map(\.copy), [copies[0]])
+                try unwrap(try await stores.uploads.find(intent.id, object: write.object)).copies.map(\.copy),
+                [copies[0]])
+            try expectEqual(
+                try await stores.uploads.record(part(scene, 2, on: [copies[1]]), of: intent.id), false,
+                "no copy of it counts any more")
+            try expectEqual(
+                try unwrap(try await stores.uploads.find(intent.id, object: write.object)).copies.map(\.copy),
+                [copies[0]])
             try expectEqual(try await stores.uploads.open(scene.ids.makeUploadID(), backendUploadIDs: [:]), false)
         },
         CatalogPromise("an upload of which no backend admits a copy is none") { stores in
@@ -169,16 +196,22 @@ extension CatalogContract {
             let a = try scene.id("a")
             try expectEqual(try await stores.fleet.residue(a).openUploads, 1)
             try expect(try await !stores.fleet.residue(a).allowsDrained)
-            try expectEqual(try await stores.uploads.record(part(scene, 1, on: copies), of: intent.id), true, "within the grace")
             try expectEqual(
-                try await stores.deletions.abortStaleUploads(drainGrace: .seconds(3600), maxAge: .seconds(3600), limit: 10), 0)
+                try await stores.uploads.record(part(scene, 1, on: copies), of: intent.id), true, "within the grace")
+            try expectEqual(
+                try await stores.deletions.abortStaleUploads(
+                    drainGrace: .seconds(3600), maxAge: .seconds(3600), limit: 10), 0)
             try expectEqual(try await stores.deletions.reapExpiredWrites(limit: 10), 0, "uploads have no lease")
-            try expectEqual(try await stores.deletions.abortStaleUploads(drainGrace: .zero, maxAge: .seconds(3600), limit: 10), 1)
+            try expectEqual(
+                try await stores.deletions.abortStaleUploads(drainGrace: .zero, maxAge: .seconds(3600), limit: 10), 1)
             try expectEqual(try await stores.fleet.residue(a).openUploads, 0)
             let (other, _) = try await begin(scene, "l", on: ["b", "c"])
-            try expectEqual(try await stores.deletions.abortStaleUploads(drainGrace: .zero, maxAge: .seconds(3600), limit: 10), 0)
-            try expectEqual(try await stores.deletions.abortStaleUploads(drainGrace: .seconds(3600), maxAge: .zero, limit: 10), 1)
-            try expectEqual(try await stores.uploads.beginComplete(other.id, object: other.write.object, chosen: []), .noSuchUpload)
+            try expectEqual(
+                try await stores.deletions.abortStaleUploads(drainGrace: .zero, maxAge: .seconds(3600), limit: 10), 0)
+            try expectEqual(
+                try await stores.deletions.abortStaleUploads(drainGrace: .seconds(3600), maxAge: .zero, limit: 10), 1)
+            try expectEqual(
+                try await stores.uploads.beginComplete(other.id, object: other.write.object, chosen: []), .noSuchUpload)
         },
     ]
 }

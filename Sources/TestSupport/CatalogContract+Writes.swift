@@ -3,7 +3,8 @@ import Spec
 
 extension CatalogContract {
     static let writes: [CatalogPromise] = [
-        CatalogPromise("a committed write is the current version, with its live copies and all that came with it") { stores in
+        CatalogPromise("a committed write is the current version, with its live copies and all that came with it") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let intent = try scene.intent("k", on: ["b", "a"])
             _ = try await stores.writes.intend(intent)
@@ -12,12 +13,15 @@ extension CatalogContract {
             commit.partSizes = [5, 5]
             commit.uploaded[0] = UploadedCopy(id: commit.uploaded[0].id, providerVersion: "v1")
             let outcome = try await stores.writes.commit(commit)
-            guard case .committed(let at, let sequence) = outcome else { throw BrokenPromise(description: "\(outcome)") }
+            guard case .committed(let at, let sequence) = outcome else {
+                throw BrokenPromise(description: "\(outcome)")
+            }
             let placed = try unwrap(try await scene.current("k"))
             try expectEqual(
                 placed.version,
                 Version(
-                    id: intent.version, object: intent.object, size: 10, digests: commit.digests, headers: intent.headers,
+                    id: intent.version, object: intent.object, size: 10, digests: commit.digests,
+                    headers: intent.headers,
                     partSizes: [5, 5], committedAt: at, sequence: sequence))
             try expectEqual(scene.names(placed.copies), ["a", "b"])
             try expectEqual(placed.copies.map(\.backend), placed.copies.map(\.backend).sorted(), "order")
@@ -26,7 +30,8 @@ extension CatalogContract {
             try expectEqual(try await scene.copy("k", on: "b").physicalKey, intent.candidates[0].physicalKey)
             try expectEqual(try await stores.writes.commit(commit), outcome, "the same commit again")
         },
-        CatalogPromise("an intent is refused where a backend drains or is over its quota, and admitted elsewhere") { stores in
+        CatalogPromise("an intent is refused where a backend drains or is over its quota, and admitted elsewhere") {
+            stores in
             let scene = try await CatalogScene.open(stores, quotas: ["b": 25])
             try expectEqual(try await scene.change("a", .active, .draining), .done)
             let first = try scene.intent("k", on: ["a", "b", "c"], size: 20)
@@ -78,7 +83,8 @@ extension CatalogContract {
             unknown.isAdditional = true
             try expectEqual(try await stores.writes.intend(unknown).admitted, [])
         },
-        CatalogPromise("a commit under another token loses the fence; nothing appears and what was written is doomed") { stores in
+        CatalogPromise("a commit under another token loses the fence; nothing appears and what was written is doomed") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let intent = try scene.intent("k", on: ["a", "b"])
             _ = try await stores.writes.intend(intent)
@@ -86,7 +92,8 @@ extension CatalogContract {
                 try await stores.writes.commit(scene.commit(intent, token: scene.ids.makeLeaseToken())), .fenceLost)
             try expect(try await scene.current("k") == nil)
             try expectEqual(try await scene.due().count, 2)
-            try expectEqual(try await stores.writes.commit(scene.commit(intent)), .fenceLost, "the right token, too late")
+            try expectEqual(
+                try await stores.writes.commit(scene.commit(intent)), .fenceLost, "the right token, too late")
         },
         CatalogPromise("one lost copy among those to be acknowledged fails the whole commit") { stores in
             let scene = try await CatalogScene.open(stores)
@@ -101,17 +108,22 @@ extension CatalogContract {
             _ = try await stores.writes.intend(third)
             let foreign = scene.ids.makeCopyID()
             try expectEqual(
-                try await stores.writes.commit(scene.commit(third, uploaded: [third.candidates[0].id, foreign])), .fenceLost)
-            try expectEqual(try await stores.writes.commit(scene.commit(intent, uploaded: [])), .fenceLost, "without copies")
+                try await stores.writes.commit(scene.commit(third, uploaded: [third.candidates[0].id, foreign])),
+                .fenceLost)
+            try expectEqual(
+                try await stores.writes.commit(scene.commit(intent, uploaded: [])), .fenceLost, "without copies")
         },
-        CatalogPromise("copies that failed or of which nothing is known are doomed with the commit, late where they may arrive") { stores in
+        CatalogPromise(
+            "copies that failed or of which nothing is known are doomed with the commit, late where they may arrive"
+        ) { stores in
             let scene = try await CatalogScene.open(stores)
             let intent = try scene.intent("k", on: ["a", "b", "c"])
             _ = try await stores.writes.intend(intent)
             let (a, b, c) = (intent.candidates[0].id, intent.candidates[1].id, intent.candidates[2].id)
             _ = try await stores.writes.commit(scene.commit(intent, uploaded: [a], failed: [b: false]))
             let due = try await scene.due()
-            try expectEqual(Dictionary(uniqueKeysWithValues: due.map { ($0.copy.id, $0.mayArriveLate) }), [b: false, c: true])
+            try expectEqual(
+                Dictionary(uniqueKeysWithValues: due.map { ($0.copy.id, $0.mayArriveLate) }), [b: false, c: true])
             try expect(due.allSatisfy { !$0.isSecondLook && $0.attempts == 0 && $0.copy.state == .doomed })
         },
         CatalogPromise("an overwrite dooms the old copies, which stay for the read grace") { stores in
@@ -133,13 +145,16 @@ extension CatalogContract {
                 try expect(version.sequence > last, "\(version.sequence) after \(last)")
                 last = version.sequence
                 if round % 2 == 0 {
-                    _ = try await stores.writes.delete(bucket: scene.bucket, [DeleteRequest(key: "k")], readGrace: .zero)
+                    _ = try await stores.writes.delete(
+                        bucket: scene.bucket, [DeleteRequest(key: "k")], readGrace: .zero)
                 }
                 try await scene.deleteDue()
                 while try await stores.deletions.forgetGone(limit: 100) > 0 {}
             }
         },
-        CatalogPromise("preconditions are decided at the commit; a write that fails them leaves nothing but doomed copies") { stores in
+        CatalogPromise(
+            "preconditions are decided at the commit; a write that fails them leaves nothing but doomed copies"
+        ) { stores in
             let scene = try await CatalogScene.open(stores)
             func attempt(_ precondition: WritePrecondition, on key: String = "k") async throws -> CommitOutcome {
                 let intent = try scene.intent(key, on: ["a"])
@@ -151,7 +166,8 @@ extension CatalogContract {
             let first = try await scene.put("k", on: ["b"])
             let etag = "etag-\(first.version)"
             try expectEqual(try await attempt(WritePrecondition(ifNoneMatch: .any)), .preconditionFailed)
-            try expectEqual(try await attempt(WritePrecondition(ifNoneMatch: .etags(["x", etag]))), .preconditionFailed)
+            try expectEqual(
+                try await attempt(WritePrecondition(ifNoneMatch: .etags(["x", etag]))), .preconditionFailed)
             try expectEqual(try await attempt(WritePrecondition(ifMatch: .etags(["x", "y"]))), .preconditionFailed)
             try expectEqual(try unwrap(try await scene.current("k")).version.id, first.version)
             try expect(try await scene.current("new") == nil)
@@ -170,7 +186,8 @@ extension CatalogContract {
                     group.addTask {
                         let intent = try scene.intent("k", on: ["a", "b"])
                         _ = try await stores.writes.intend(intent)
-                        return try await stores.writes.commit(scene.commit(intent, precondition: WritePrecondition(ifNoneMatch: .any)))
+                        return try await stores.writes.commit(
+                            scene.commit(intent, precondition: WritePrecondition(ifNoneMatch: .any)))
                     }
                 }
                 var outcomes: [CommitOutcome] = []
@@ -181,7 +198,9 @@ extension CatalogContract {
             try expectEqual(outcomes.count { $0 == .preconditionFailed }, 11)
             try expectEqual(try unwrap(try await scene.current("k")).copies.count, 2)
         },
-        CatalogPromise("what was committed resolves as committed; all else resolves as not, and can never be committed after") { stores in
+        CatalogPromise(
+            "what was committed resolves as committed; all else resolves as not, and can never be committed after"
+        ) { stores in
             let scene = try await CatalogScene.open(stores)
             let done = try await scene.put("k", on: ["a"])
             let version = try unwrap(try await scene.current("k")).version
@@ -202,16 +221,20 @@ extension CatalogContract {
                 throw BrokenPromise(description: "it was committed, though it was replaced since")
             }
         },
-        CatalogPromise("a lease that is renewed is not reaped; the token is needed, and a copy that still grows") { stores in
+        CatalogPromise("a lease that is renewed is not reaped; the token is needed, and a copy that still grows") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let intent = try scene.intent("k", on: ["a", "b"], lease: .seconds(-1))
             _ = try await stores.writes.intend(intent)
             try expectEqual(
-                try await stores.writes.renew(intent.version, token: scene.ids.makeLeaseToken(), lease: .seconds(60)), false)
-            try expectEqual(try await stores.writes.renew(intent.version, token: intent.token, lease: .seconds(60)), true)
+                try await stores.writes.renew(intent.version, token: scene.ids.makeLeaseToken(), lease: .seconds(60)),
+                false)
+            try expectEqual(
+                try await stores.writes.renew(intent.version, token: intent.token, lease: .seconds(60)), true)
             try expectEqual(try await stores.deletions.reapExpiredWrites(limit: 100), 0)
             _ = try await stores.writes.commit(scene.commit(intent))
-            try expectEqual(try await stores.writes.renew(intent.version, token: intent.token, lease: .seconds(60)), false)
+            try expectEqual(
+                try await stores.writes.renew(intent.version, token: intent.token, lease: .seconds(60)), false)
         },
         CatalogPromise("who gives up dooms what is under the token, due at once") { stores in
             let scene = try await CatalogScene.open(stores)
@@ -228,11 +251,13 @@ extension CatalogContract {
     ]
 
     static let deletes: [CatalogPromise] = [
-        CatalogPromise("a deleted key is gone at once and its copies are doomed; deleting it again is no error") { stores in
+        CatalogPromise("a deleted key is gone at once and its copies are doomed; deleting it again is no error") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             try await scene.put("k", on: ["a", "b"])
             for _ in 1...2 {
-                let outcomes = try await stores.writes.delete(bucket: scene.bucket, [DeleteRequest(key: "k")], readGrace: .zero)
+                let outcomes = try await stores.writes.delete(
+                    bucket: scene.bucket, [DeleteRequest(key: "k")], readGrace: .zero)
                 try expectEqual(outcomes, [.deleted])
             }
             try expect(try await scene.current("k") == nil)
@@ -240,7 +265,9 @@ extension CatalogContract {
             try await scene.put("k", on: ["a"])
             try expect(try await scene.current("k") != nil, "written anew")
         },
-        CatalogPromise("many keys are deleted at once, each by its own precondition, answered in the order of the requests") { stores in
+        CatalogPromise(
+            "many keys are deleted at once, each by its own precondition, answered in the order of the requests"
+        ) { stores in
             let scene = try await CatalogScene.open(stores)
             for key in ["a", "b", "c"] { try await scene.put(key, on: ["a"]) }
             let etag = try unwrap(try await scene.current("b")).version.digests.etag
@@ -265,10 +292,12 @@ extension CatalogContract {
             let candidate = try scene.candidate("b")
             let token = scene.ids.makeLeaseToken()
             try expectEqual(
-                try await stores.moves.intendCopy(candidate, of: intent.version, token: token, lease: .seconds(60)), .admitted)
+                try await stores.moves.intendCopy(candidate, of: intent.version, token: token, lease: .seconds(60)),
+                .admitted)
             _ = try await stores.writes.delete(bucket: scene.bucket, [DeleteRequest(key: "k")], readGrace: .zero)
             try expectEqual(
-                try await stores.moves.commitCopy(UploadedCopy(id: candidate.id), of: intent.version, token: token, readGrace: .zero),
+                try await stores.moves.commitCopy(
+                    UploadedCopy(id: candidate.id), of: intent.version, token: token, readGrace: .zero),
                 .superseded)
             try expectEqual(try await scene.due().count, 2)
         },

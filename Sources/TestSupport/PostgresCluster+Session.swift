@@ -16,7 +16,8 @@ extension PostgresCluster {
     }
 
     /// Runs `body` as the root task of a loop of its own.
-    package static func onLoop<R: Sendable>(_ body: @escaping @Sendable (EventLoop) async throws -> R) async throws -> R {
+    package static func onLoop<R: Sendable>(_ body: @escaping @Sendable (EventLoop) async throws -> R) async throws -> R
+    {
         let loops = try LoopGroup(count: 1, name: "test")
         let loop = loops.loops[0]
         let outcome = Mutex<Result<R, any Error>?>(nil)
@@ -25,7 +26,11 @@ extension PostgresCluster {
             do { result = .success(try await body(loop)) } catch { result = .failure(error) }
             outcome.withLock { $0 = result }
         }
-        await withTaskCancellationHandler { await root.value } onCancel: { root.cancel() }
+        await withTaskCancellationHandler {
+            await root.value
+        } onCancel: {
+            root.cancel()
+        }
         loops.stop()
         guard let result = outcome.withLock({ $0 }) else { throw CancellationError() }
         return try result.get()

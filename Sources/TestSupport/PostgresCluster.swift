@@ -46,9 +46,13 @@ package final class PostgresCluster: Sendable {
         guard mkdtemp(&template) != nil else { throw Failure(description: "mkdtemp: errno \(errno)") }
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         chmod(folder, 0o755)
-        if getuid() == 0, let user = getpwnam(PostgresCluster.owner) { chown(folder, user.pointee.pw_uid, user.pointee.pw_gid) }
+        if getuid() == 0, let user = getpwnam(PostgresCluster.owner) {
+            chown(folder, user.pointee.pw_uid, user.pointee.pw_gid)
+        }
         try watch()
-        try run([binaries + "/initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-N"])
+        try run([
+            binaries + "/initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-N",
+        ])
         try start()
     }
 
@@ -77,7 +81,8 @@ package final class PostgresCluster: Sendable {
         let fsync = isDurable ? "on" : "off"
         let arguments = [
             binaries + "/postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "max_connections=200",
-            "-c", "fsync=\(fsync)", "-c", "shared_buffers=64MB", "-c", "autovacuum_naptime=10s", "-c", "log_min_messages=log",
+            "-c", "fsync=\(fsync)", "-c", "shared_buffers=64MB", "-c", "autovacuum_naptime=10s", "-c",
+            "log_min_messages=log",
         ]
         let server = try spawn(arguments, output: folder + "/postgres.log")
         running.withLock { $0.server = server }
@@ -96,14 +101,24 @@ package final class PostgresCluster: Sendable {
 
     /// SIGINT (fast) or SIGQUIT (immediate, with recovery at the next start); returns when it has ended.
     package func stop(immediately: Bool = false) {
-        guard let server = running.withLock({ running in defer { running.server = nil }; return running.server }) else { return }
+        guard
+            let server = running.withLock({ running in
+                defer { running.server = nil }
+                return running.server
+            })
+        else { return }
         Glibc.kill(server, immediately ? SIGQUIT : SIGINT)
         PostgresCluster.reap(server)
     }
 
     /// SIGKILL for the postmaster and all its children, as if the machine had gone; returns when none of them is left.
     package func kill() {
-        guard let server = running.withLock({ running in defer { running.server = nil }; return running.server }) else { return }
+        guard
+            let server = running.withLock({ running in
+                defer { running.server = nil }
+                return running.server
+            })
+        else { return }
         Glibc.kill(server, SIGSTOP)
         let children = PostgresCluster.children(of: server)
         for child in children { Glibc.kill(child, SIGKILL) }
@@ -129,7 +144,9 @@ package final class PostgresCluster: Sendable {
         defer { globfree(&found) }
         guard glob("/usr/lib/postgresql/*/bin/initdb", 0, nil, &found) == 0 else { return nil }
         let paths = (0..<Int(found.gl_pathc)).compactMap { found.gl_pathv[$0].map { String(cString: $0) } }
-        let versions = paths.map { path in (Int(path.split(separator: "/")[3]) ?? 0, String(path.dropLast("/initdb".utf8.count))) }
+        let versions = paths.map { path in
+            (Int(path.split(separator: "/")[3]) ?? 0, String(path.dropLast("/initdb".utf8.count)))
+        }
         return versions.max { $0.0 < $1.0 }?.1
     }
 
@@ -189,7 +206,7 @@ package final class PostgresCluster: Sendable {
         // A session of its own (POSIX_SPAWN_SETSID, 0x80): Ctrl-C in the terminal is for the tests.
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK) | 0x80)
         let arguments = command.map { strdup($0) } + [nil]
-        defer { arguments.forEach { free($0) } }
+        defer { for argument in arguments { free(argument) } }
         var child = pid_t()
         let code = posix_spawn(&child, command[0], &actions, &attributes, arguments, environ)
         guard code == 0 else { throw Failure(description: "posix_spawn \(command[0]): errno \(code)") }

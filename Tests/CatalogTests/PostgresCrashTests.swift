@@ -13,7 +13,9 @@ import Testing
     private final class Acknowledged: Sendable {
         private let versions = Mutex<[String: Set<VersionID?>]>([:])
         var all: [String: Set<VersionID?>] { versions.withLock { $0 } }
-        func may(_ key: String, also version: VersionID?) { versions.withLock { _ = $0[key, default: [nil]].insert(version) } }
+        func may(_ key: String, also version: VersionID?) {
+            versions.withLock { _ = $0[key, default: [nil]].insert(version) }
+        }
         func mayNot(_ key: String, _ version: VersionID) { versions.withLock { _ = $0[key]?.remove(version) } }
         func must(_ key: String, _ version: VersionID?) { versions.withLock { $0[key] = [version] } }
     }
@@ -25,7 +27,9 @@ import Testing
     }
 
     @Test(arguments: [1, 8841, 20_261_120] as [UInt64])
-    func `after random operations the counters equal the rows and every acknowledged write is there`(_ seed: UInt64) async throws {
+    func `after random operations the counters equal the rows and every acknowledged write is there`(_ seed: UInt64)
+        async throws
+    {
         try await PostgresCluster.shared().withCatalog { store, pool in
             let scene = try await CatalogScene.open(CatalogStores(store), seed: seed)
             let known = Acknowledged()
@@ -40,8 +44,11 @@ import Testing
             try await PostgresCrashTests.check(store, pool, scene, known.all, "seed \(seed)")
             // With faults stopped all comes to rest: nothing writing, nothing doomed, only what is current.
             while try await store.reapExpiredWrites(limit: 100) > 0 {}
-            for key in 0..<12 { _ = try await store.delete(bucket: scene.bucket, [DeleteRequest(key: "k\(key)")], readGrace: .zero) }
-            _ = try await pool.execute("UPDATE copy SET claim_until = NULL, delete_not_before = now() WHERE state = 'doomed'")
+            for key in 0..<12 {
+                _ = try await store.delete(bucket: scene.bucket, [DeleteRequest(key: "k\(key)")], readGrace: .zero)
+            }
+            _ = try await pool.execute(
+                "UPDATE copy SET claim_until = NULL, delete_not_before = now() WHERE state = 'doomed'")
             _ = try await pool.execute("UPDATE copy SET lease_until = now() - interval '1 s' WHERE state = 'writing'")
             while try await store.reapExpiredWrites(limit: 100) > 0 {}
             while try await scene.deleteDue() > 0 {}
@@ -81,7 +88,9 @@ import Testing
                 }
                 try cluster.start()
                 while (try? await pool.execute("SELECT 1")) == nil { try await EventLoop.sleep(for: .milliseconds(20)) }
-                while (try? await pool.execute("SELECT 1", lane: .shared)) == nil { try await EventLoop.sleep(for: .milliseconds(20)) }
+                while (try? await pool.execute("SELECT 1", lane: .shared)) == nil {
+                    try await EventLoop.sleep(for: .milliseconds(20))
+                }
                 try await PostgresCrashTests.check(store, pool, scene, known.all, "round \(round)")
             }
         }
@@ -113,17 +122,23 @@ import Testing
             _ = try await stores.writes.intend(intent)
             try await stores.writes.giveUp(intent.version, token: intent.token, late: [intent.candidates[0].id])
         case 7:
-            guard let placed = try await scene.current(key), let home = ["a", "b", "c"].first(where: { !scene.names(placed.copies).contains($0) })
+            guard let placed = try await scene.current(key),
+                let home = ["a", "b", "c"].first(where: { !scene.names(placed.copies).contains($0) })
             else { return }
             let candidate = try scene.candidate(home)
             let token = scene.ids.makeLeaseToken()
-            guard try await stores.moves.intendCopy(candidate, of: placed.version.id, token: token, lease: .seconds(60)) == .admitted else { return }
-            _ = try await stores.moves.commitCopy(UploadedCopy(id: candidate.id), of: placed.version.id, token: token, readGrace: .zero)
+            guard
+                try await stores.moves.intendCopy(candidate, of: placed.version.id, token: token, lease: .seconds(60))
+                    == .admitted
+            else { return }
+            _ = try await stores.moves.commitCopy(
+                UploadedCopy(id: candidate.id), of: placed.version.id, token: token, readGrace: .zero)
         case 8:
             guard let placed = try await scene.current(key), let copy = placed.copies.first else { return }
             _ = try await stores.moves.doom(
                 DoomRequest(
-                    copy: copy.id, version: placed.version.id, factor: 2, counted: try ["a", "b", "c"].map(scene.id), readGrace: .zero))
+                    copy: copy.id, version: placed.version.id, factor: 2, counted: try ["a", "b", "c"].map(scene.id),
+                    readGrace: .zero))
         default:
             try await scene.deleteDue()
             _ = try await stores.deletions.forgetGone(limit: 20)
@@ -133,7 +148,8 @@ import Testing
     // MARK: Invariants
 
     private static func check(
-        _ store: PostgresCatalogStore, _ pool: PostgresPool, _ scene: CatalogScene, _ known: [String: Set<VersionID?>], _ context: String
+        _ store: PostgresCatalogStore, _ pool: PostgresPool, _ scene: CatalogScene, _ known: [String: Set<VersionID?>],
+        _ context: String
     ) async throws {
         let drift = try await store.usageDrift()
         #expect(drift == [], "\(context)")

@@ -66,7 +66,8 @@ import Testing
             var second = try scene.intent("l", on: ["a"])
             second.candidates = [
                 CopyCandidate(
-                    id: scene.ids.makeCopyID(), backend: second.candidates[0].backend, physicalKey: first.candidates[0].physicalKey)
+                    id: scene.ids.makeCopyID(), backend: second.candidates[0].backend,
+                    physicalKey: first.candidates[0].physicalKey)
             ]
             do throws(CatalogError) {
                 _ = try await store.intend(second)
@@ -89,8 +90,10 @@ import Testing
                     _ = try await connection.execute(
                         "SELECT * FROM intend_v1($1,'k',$2,10,NULL,'{}','{}',$3,$4,$5,$6,60000,false,NULL)",
                         [
-                            .int4(scene.bucket.raw), .uuid(uuid(intent.version.raw)), .uuids([uuid(intent.candidates[0].id.raw)]),
-                            .int4s([backend.raw]), .texts([intent.candidates[0].physicalKey]), .uuid(uuid(intent.token.raw)),
+                            .int4(scene.bucket.raw), .uuid(uuid(intent.version.raw)),
+                            .uuids([uuid(intent.candidates[0].id.raw)]),
+                            .int4s([backend.raw]), .texts([intent.candidates[0].physicalKey]),
+                            .uuid(uuid(intent.token.raw)),
                         ])
                     group.addTask {
                         let outcome = try await store.change(backend, from: .active, to: .draining)
@@ -98,7 +101,9 @@ import Testing
                         await order.add("draining")
                     }
                     // Until the drain waits for the gate, a newcomer must not pass it either.
-                    while try await pool.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").int8(0, 0) == 0 {}
+                    while try await pool.execute(
+                        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                    ).int8(0, 0) == 0 {}
                     await order.add("intent")
                     _ = try await connection.execute("COMMIT")
                 }
@@ -195,11 +200,16 @@ import Testing
                             ])
                         #expect(outcome.text(0, 0) == "committed")
                         group.addTask { try await store.resolve(intent.version, readGrace: .zero) }
-                        while try await pool.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").int8(0, 0) == 0 {}
+                        while try await pool.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").int8(0, 0) == 0
+                        {}
                         _ = try await connection.execute(ending)
                     }
                     let resolution = try #require(try await group.next())
-                    if case .committed = resolution { #expect(ending == "COMMIT") } else { #expect(ending == "ROLLBACK") }
+                    if case .committed = resolution {
+                        #expect(ending == "COMMIT")
+                    } else {
+                        #expect(ending == "ROLLBACK")
+                    }
                 }
                 #expect(try await store.commit(scene.commit(intent)) == .fenceLost || ending == "COMMIT")
             }
@@ -228,7 +238,9 @@ import Testing
             print("\(keys) keys: \(Int(rate)) overwrites a second")
             #expect(rate > 50)
             _ = try await pool.execute("SELECT pg_stat_force_next_flush()")
-            let deadlocks = try await pool.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").int8(0, 0)
+            let deadlocks = try await pool.execute(
+                "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+            ).int8(0, 0)
             #expect(deadlocks == 0)
             #expect(try await store.usageDrift() == [])
         }

@@ -18,7 +18,8 @@ import Testing
                     $10::text, octet_length($11::bytea), $12::bool[] = '{t,f}', $13::text[] IS NOT DISTINCT FROM '{a,NULL}'
                 """,
                 [
-                    .int4(-7), .int8(.min), .bool(true), .text("ključ 𐀀\u{10FFFF}"), .uuid(uuid), .int4s([1, -2]), .int8s([]),
+                    .int4(-7), .int8(.min), .bool(true), .text("ključ 𐀀\u{10FFFF}"), .uuid(uuid), .int4s([1, -2]),
+                    .int8s([]),
                     .texts(["", "b,{}\"\\"]), .uuids([uuid, uuid]), .null, .bytes([0, 255, 0]), .bools([true, false]),
                     .optionalTexts(["a", nil]),
                 ])
@@ -86,7 +87,8 @@ import Testing
                 for number in Int32(0)..<500 {
                     group.addTask {
                         do throws(PostgresError) {
-                            let rows = try await pool.execute("SELECT 1000 / $1, $1", [.int4(number % 10)], lane: .shared)
+                            let rows = try await pool.execute(
+                                "SELECT 1000 / $1, $1", [.int4(number % 10)], lane: .shared)
                             #expect(number % 10 != 0 && rows.int4(0, 1) == number % 10)
                         } catch {
                             #expect(number % 10 == 0 && error.sqlState == SQLState("22012"))
@@ -95,7 +97,8 @@ import Testing
                 }
                 try await group.waitForAll()
             }
-            let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sluice' AND datname = current_database()"
+            let connections =
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sluice' AND datname = current_database()"
             #expect(try await pool.execute(connections, lane: .shared).int8(0, 0) <= 2)
         }
     }
@@ -122,7 +125,8 @@ import Testing
 
     @Test func `a result larger than every buffer arrives whole`() async throws {
         try await cluster.withDatabase { pool, _ in
-            let rows = try await pool.execute("SELECT repeat('x', 1000) || i FROM generate_series(1, 20000) i", lane: .shared)
+            let rows = try await pool.execute(
+                "SELECT repeat('x', 1000) || i FROM generate_series(1, 20000) i", lane: .shared)
             #expect(rows.count == 20000)
             #expect(rows.text(19999, 0).hasSuffix("x20000"))
             let long = String(repeating: "y", count: 8 << 20)
@@ -142,7 +146,8 @@ import Testing
                 try await group.waitForAll()
             }
             #expect(try await pool.execute("SELECT count(*) FROM t").int8(0, 0) == 50)
-            let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sluice' AND datname = current_database()"
+            let connections =
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sluice' AND datname = current_database()"
             #expect(try await pool.execute(connections).int8(0, 0) <= 2)
         }
     }
@@ -174,7 +179,8 @@ import Testing
             }
             #expect(try await pool.execute("SELECT 1").int4(0, 0) == 1)
             // The server ends it too, within a second or so.
-            let running = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(30)' AND datname = current_database()"
+            let running =
+                "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(30)' AND datname = current_database()"
             let deadline = ContinuousClock.now + .seconds(10)
             while try await pool.execute(running).int8(0, 0) > 0, ContinuousClock.now < deadline {
                 try await EventLoop.sleep(for: .milliseconds(50))
@@ -183,7 +189,9 @@ import Testing
         }
     }
 
-    @Test func `a terminated session leaves the outcome open, and the next statement gets a new connection`() async throws {
+    @Test func `a terminated session leaves the outcome open, and the next statement gets a new connection`()
+        async throws
+    {
         try await cluster.withDatabase { pool, uri in
             let other = PostgresPool(uri: uri)
             defer { other.closeCurrentLoop() }
@@ -196,9 +204,10 @@ import Testing
                     guard case .lostReply = error else { throw error }
                 }
             }()
-            while try await other.execute("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND pid = $1", [.int4(pid)])
-                .int8(0, 0) == 0
-            {}
+            while try await other.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND pid = $1", [.int4(pid)]
+            )
+            .int8(0, 0) == 0 {}
             _ = try await other.execute("SELECT pg_terminate_backend($1)", [.int4(pid)])
             try await killed
             #expect(try await pool.execute("SELECT 1").int4(0, 0) == 1)
@@ -239,7 +248,9 @@ import Testing
             try own.start()
             for lane in [PostgresPool.Lane.exclusive, .shared] {
                 // The pool pauses after failures, for less than a second.
-                while (try? await pool.execute("SELECT 1", lane: lane)) == nil { try await EventLoop.sleep(for: .milliseconds(20)) }
+                while (try? await pool.execute("SELECT 1", lane: lane)) == nil {
+                    try await EventLoop.sleep(for: .milliseconds(20))
+                }
                 #expect(try await pool.execute("SELECT 1", lane: lane).int4(0, 0) == 1)
             }
         }

@@ -1,6 +1,7 @@
 /// The write protocol: intent, commit, resolution, delete (DESIGN §6). Each function is one transaction.
 ///
 /// Functions are volatile, so each statement in them takes a fresh snapshot: a lock in one, the read it protects in the next.
+/// Plans are generic in what every write calls: planning anew for each array would cost a third of the call.
 /// Order of locks: gates by backend, objects by key, uploads, versions by id, copies by id, usage stripes last.
 enum Migration002Writes {
     static let sql = #"""
@@ -75,7 +76,7 @@ enum Migration002Writes {
             p_bucket int, p_key text, p_version uuid, p_size bigint, p_content_type text, p_headers text[], p_metadata text[],
             p_copies uuid[], p_backends int[], p_names text[], p_token uuid, p_lease_ms bigint, p_additional boolean,
             p_upload uuid
-        ) RETURNS TABLE (copy_id uuid, refusal text) LANGUAGE plpgsql AS $$
+        ) RETURNS TABLE (copy_id uuid, refusal text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
         DECLARE
             deltas usage_delta[] := '{}';
             refusals text[] := '{}';
@@ -144,7 +145,7 @@ enum Migration002Writes {
             p_bucket int, p_key text, p_version uuid, p_token uuid, p_uploaded uuid[], p_provider_versions text[],
             p_failed uuid[], p_late uuid[], p_etag text, p_checksums text[], p_checksum_type text, p_part_sizes bigint[],
             p_match text[], p_none_match text[], p_grace_ms bigint, p_upload uuid, p_size bigint
-        ) RETURNS TABLE (outcome text, committed_us bigint, seq bigint) LANGUAGE plpgsql AS $$
+        ) RETURNS TABLE (outcome text, committed_us bigint, seq bigint) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
         DECLARE
             old_version uuid;
             next_seq bigint;
@@ -263,7 +264,7 @@ enum Migration002Writes {
 
         CREATE FUNCTION delete_v1(
             p_bucket int, p_keys text[], p_matches text[], p_none_matches text[], p_grace_ms bigint
-        ) RETURNS TABLE (deleted_key text, outcome text) LANGUAGE plpgsql AS $$
+        ) RETURNS TABLE (deleted_key text, outcome text) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
         DECLARE
             versions uuid[] := '{}';
             one record;
