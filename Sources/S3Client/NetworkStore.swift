@@ -143,10 +143,17 @@ package final class NetworkStore: ObjectStore {
         let fields = range.map { [("Range", "bytes=\($0.lowerBound)-\($0.upperBound - 1)")] } ?? []
         let response = try await sendRead("GetObject", .get, key, fields: fields)
         try await check(response, isWrite: false)
-        guard let length = response.contentLength, range == nil || length == range?.length, range == nil || response.status.code == 206 else {
+        guard let length = response.contentLength, NetworkStore.answers(response, range) else {
             throw StoreError(.corrupt, mayArriveLate: false, evidence: "\(key): status \(response.status) with \(response.contentLength ?? -1) bytes")
         }
         return StoreReading(object: object(response, size: range == nil ? length : totalSize(response) ?? length), length: length, body: response.body)
+    }
+
+    /// Whether these are the bytes that were asked for. Some servers answer a range with 200; its Content-Range decides.
+    private static func answers(_ response: ClientResponse, _ range: ByteRange?) -> Bool {
+        guard let range else { return true }
+        let isThatRange = response.fields["content-range"]?.hasPrefix("bytes \(range.lowerBound)-\(range.upperBound - 1)/") ?? false
+        return response.contentLength == range.length && isThatRange
     }
 
     /// From `Content-Range: bytes 0-9/100`.

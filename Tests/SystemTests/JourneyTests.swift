@@ -82,4 +82,50 @@ import Testing
         }
         try await fleet.close()
     }
+
+    @Test func `the same journey on real S3 servers as backends`() async throws {
+        let fleet = try await Fleet()
+        let servers = try await S3Server.start(fleet.folder, names: ["one", "two", "three"])
+        do {
+            try await journey(fleet, servers.map(\.backend))
+        } catch {
+            try await fleet.close()
+            throw error
+        }
+        try await fleet.close()
+    }
+}
+
+/// `rclone serve s3` on a folder: a real S3 server that checks signatures.
+final class S3Server: Sendable {
+    let backend: Fleet.Backend
+    private let process: Subprocess
+
+    private init(backend: Fleet.Backend, process: Subprocess) {
+        self.backend = backend
+        self.process = process
+    }
+
+    static func start(_ folder: TemporaryFolder, names: [String]) async throws -> [S3Server] {
+        var servers: [S3Server] = []
+        for name in names {
+            let root = folder.path + "/s3/" + name
+            try FileManager.default.createDirectory(atPath: root + "/data", withIntermediateDirectories: true)
+            let port = try freePort()
+            let process = try Subprocess(
+                [
+                    Fleet.tools + "/rclone", "serve", "s3", "--addr", "127.0.0.1:\(port)", "--auth-key", "key-\(name),secret-\(name)",
+                    "--vfs-cache-mode", "off", "--log-level", "ERROR", root,
+                ], environment: ["RCLONE_CONFIG": "/dev/null", "PATH": "/usr/bin:/bin", "HOME": folder.path],
+                output: folder.path + "/rclone-\(name).log", errors: folder.path + "/rclone-\(name).log")
+            _ = try await eventually("rclone serves \(name)") { try? httpGet(port: port, path: "/") }
+            let location = """
+                endpoint: http://127.0.0.1:\(port)
+                bucket: data
+                credentials: { accessKeyId: key-\(name), secretAccessKey: secret-\(name) }
+                """
+            servers.append(S3Server(backend: Fleet.Backend(name: name, location: location), process: process))
+        }
+        return servers
+    }
 }

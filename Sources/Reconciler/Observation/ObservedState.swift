@@ -36,7 +36,8 @@ package struct ObservedState: Sendable {
     package func isTrusted(_ record: BackendRecord) -> Bool {
         switch probes[record.id] {
         case .answered(.match): true
-        case .answered(.absent): !record.isMarked
+        // Retiring ends with the marker's deletion; what comes after a crash there finds none.
+        case .answered(.absent): !record.isMarked || record.phase == .retiring
         case .answered(.mismatch), .failed, .secretUnresolved, nil: false
         }
     }
