@@ -4,131 +4,154 @@ import Glibc
 package import HTTP
 package import S3
 
-/// Uploads are folders in the scratch area: `key` and `metadata` files, and one file a part. Complete joins the parts inside the
-/// kernel and publishes the result by rename.
+/// Parts are files of an `UploadFolder`. Complete joins them inside the kernel and publishes the result as `put` does, so it can be
+/// repeated until it answered; afterwards the upload is gone.
 extension DirectoryStore {
+    private static let listedUploadsMax = 1000
+
     package func createUpload(_ key: String, metadata: StoredMetadata) async throws(StoreError) -> String {
-        _ = try layout.path(key)
+        _ = try ObjectPath(key)
         let id = Hex.encode(SystemRandom.bytes(16))
-        let folder = try layout.uploadPath(id)
-        let layout = layout
-        try await pool.run { () throws(StoreError) in
-            guard Files.exists(layout.scratchPath) else { throw DirectoryStore.unmounted(layout) }
-            try Files.makeDirectories(folder, root: layout.root)
-            try DirectoryStore.write(folder + "/metadata", Sidecar.encode(metadata))
-            try DirectoryStore.write(folder + "/key", Array(key.utf8))
-            try Files.syncDirectory(folder)
+        let name = try UploadFolder.name(id)
+        try await pool.run { [self] () throws(StoreError) in
+            let root = try openForWriting()
+            guard let folder = try root.scratch.makeChild(name) else { throw StoreRoot.absent(path) }
+            try UploadFolder.write(folder, UploadFolder.metadataFile, try Sidecar.encode(metadata))
+            try UploadFolder.write(folder, UploadFolder.keyFile, Array(key.utf8))
+            try folder.sync()
+            try root.scratch.sync()
         }
         return id
     }
 
-    private static func write(_ path: String, _ bytes: [UInt8]) throws(StoreError) {
-        let fd = try Files.open(path, O_WRONLY | O_CREAT | O_TRUNC)
-        defer { close(fd) }
-        try Bytes(bytes).withUnsafeBytes { (bytes) throws(StoreError) in try Files.writeAll(fd, bytes, path) }
-        try Files.sync(fd, path)
-    }
-
-    private static func readSmall(_ path: String) throws(StoreError) -> [UInt8] {
-        let fd = try Files.open(path, O_RDONLY)
-        defer { close(fd) }
-        var bytes = [UInt8](repeating: 0, count: 64 * 1024)
-        let got = read(fd, &bytes, bytes.count)
-        guard got >= 0 else { throw Files.error("read", path) }
-        return Array(bytes[0..<got])
-    }
-
-    /// A part's ETag names its file, so that a re-sent part does not disturb the one before it.
+    /// A part's ETag names its file, so that a part that is sent again does not disturb the one before it.
     package func putPart(
         _ key: String, uploadID: String, number: Int, length: Int64, body: any BodyReader
     ) async throws(StoreError) -> StoredPart {
-        let folder = try layout.uploadPath(uploadID)
-        let attempt = Hex.encode(SystemRandom.bytes(8))
-        let draft = Draft(layout, folder + "/part-\(number)-\(attempt)")
+        let name = UploadFolder.partName(number, Hex.encode(SystemRandom.bytes(8)))
+        let draft = Draft()
         do throws(StoreError) {
-            try await pool.run { () throws(StoreError) in
-                guard Files.exists(folder + "/key") else { throw DirectoryStore.noSuchUpload(uploadID) }
-                try draft.begin()
+            try await pool.run { [self] () throws(StoreError) in
+                let root = try openForWriting()
+                _ = try UploadFolder.open(uploadID, key: key, root)
+                try draft.begin(root)
             }
             try await append(body, length, to: draft)
-            try await pool.run { () throws(StoreError) in try draft.publishPart(folder) }
+            try await pool.run { [path] () throws(StoreError) in
+                let folder = try UploadFolder.open(uploadID, key: key, try StoreRoot.open(path))
+                do throws(StoreError) {
+                    try draft.publishPart(folder, name)
+                } catch {
+                    throw error.code == .noSuchKey ? UploadFolder.noSuchUpload(uploadID) : error
+                }
+            }
         } catch {
             await pool.run { draft.discard() }
-            throw error.code == .noSuchKey ? DirectoryStore.noSuchUpload(uploadID) : error
+            throw error
         }
-        return StoredPart(number: number, etag: "part-\(number)-\(attempt)", size: length)
-    }
-
-    static func noSuchUpload(_ id: String) -> StoreError {
-        StoreError(.noSuchUpload, mayArriveLate: false, evidence: "there is no upload \(id)")
+        return StoredPart(number: number, etag: name, size: length)
     }
 
     package func completeUpload(_ key: String, uploadID: String, parts: [StoredPart]) async throws(StoreError) -> StoredObject {
-        let folder = try layout.uploadPath(uploadID)
-        let path = try layout.path(key)
-        let draft = Draft(layout, path)
+        let path = try ObjectPath(key)
+        try DirectoryStore.check(parts)
+        let draft = Draft()
         do throws(StoreError) {
-            return try await pool.run { () throws(StoreError) in
-                guard Files.exists(folder + "/key"), try DirectoryStore.readSmall(folder + "/key") == Array(key.utf8) else {
-                    throw DirectoryStore.noSuchUpload(uploadID)
+            let metadata = try await pool.run { [self] () throws(StoreError) in
+                let root = try openForWriting()
+                let folder = try UploadFolder.open(uploadID, key: key, root)
+                guard let bytes = try UploadFolder.read(folder, UploadFolder.metadataFile, limit: Sidecar.bytesMax) else {
+                    throw UploadFolder.noSuchUpload(uploadID)
                 }
-                let metadata = Sidecar.decode(try DirectoryStore.readSmall(folder + "/metadata"))
-                try draft.begin()
-                for part in parts {
-                    guard part.etag.hasPrefix("part-\(part.number)-"), !part.etag.contains("/") else {
-                        throw StoreError(.rejected, mayArriveLate: false, evidence: "part \(part.number) is not of this upload")
-                    }
-                    try draft.append(file: folder + "/" + part.etag)
-                }
-                try draft.publish(metadata, ifAbsent: false)
-                try DirectoryStore.remove(folder)
-                let size = parts.reduce(0) { $0 + $1.size }
-                return StoredObject(size: size, etag: DirectoryStore.etag(size), metadata: metadata)
+                try draft.begin(root)
+                return try Sidecar.decode(bytes, folder.path)
             }
+            // A job for each part, so that a large object does not hold a thread of the pool all along.
+            for part in parts {
+                guard !Task.isCancelled else { throw StoreError(.cancelled, mayArriveLate: false, evidence: "complete \(uploadID)") }
+                try await pool.run { [root = self.path] () throws(StoreError) in
+                    try DirectoryStore.append(part, to: draft, uploadID, key, try StoreRoot.open(root))
+                }
+            }
+            try await pool.run { [root = self.path, durable] () throws(StoreError) in
+                try draft.publish(path, metadata, ifAbsent: false, durable)
+                try UploadFolder.remove(uploadID, try StoreRoot.open(root))
+            }
+            let size = parts.reduce(0) { $0 + $1.size }
+            return StoredObject(size: size, etag: OpenFile.etag(size), metadata: metadata)
         } catch {
             await pool.run { draft.discard() }
-            throw error.code == .noSuchKey ? DirectoryStore.noSuchUpload(uploadID) : error
+            throw error
         }
     }
 
-    /// Blocks. The `key` file goes first: without it the upload is over.
-    private static func remove(_ folder: String) throws(StoreError) {
-        unlink(folder + "/key")
-        guard let handle = opendir(folder) else { return }
-        defer { closedir(handle) }
-        while let entry = readdir(handle) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { unlink(folder + "/" + name) }
+    private static func check(_ parts: [StoredPart]) throws(StoreError) {
+        for (before, part) in zip(parts, parts.dropFirst()) where before.number >= part.number {
+            throw StoreError(.rejected, mayArriveLate: false, evidence: "part \(part.number) after part \(before.number)")
         }
-        guard rmdir(folder) == 0 || errno == ENOENT || errno == ENOTEMPTY else { throw Files.error("rmdir", folder) }
+        for part in parts where !UploadFolder.isPartName(part.etag, part.number) {
+            throw StoreError(.rejected, mayArriveLate: false, evidence: "part \(part.number) is not of this upload")
+        }
+        if parts.isEmpty { throw StoreError(.rejected, mayArriveLate: false, evidence: "no parts") }
+    }
+
+    private static func append(
+        _ part: StoredPart, to draft: Draft, _ uploadID: String, _ key: String, _ root: StoreRoot
+    ) throws(StoreError) {
+        let folder = try UploadFolder.open(uploadID, key: key, root)
+        let fd: CInt
+        do throws(StoreError) {
+            fd = try folder.file(part.etag, O_RDONLY)
+        } catch {
+            guard error.code == .noSuchKey else { throw error }
+            throw StoreError(.rejected, mayArriveLate: false, evidence: "part \(part.number) is not of this upload")
+        }
+        defer { close(fd) }
+        var info = stat()
+        guard fstat(fd, &info) == 0 else { throw folder.failure("fstat", part.etag) }
+        guard Int64(info.st_size) == part.size else {
+            throw StoreError(
+                .corrupt, mayArriveLate: false, evidence: "part \(part.number) has \(info.st_size) bytes instead of \(part.size)")
+        }
+        try draft.append(file: fd, folder.path + "/" + part.etag)
     }
 
     package func abortUpload(_ key: String, uploadID: String) async throws(StoreError) {
-        let folder = try layout.uploadPath(uploadID)
-        try await pool.run { () throws(StoreError) in try DirectoryStore.remove(folder) }
+        try await pool.run { [self] () throws(StoreError) in
+            let root = try openForWriting()
+            do throws(StoreError) {
+                _ = try UploadFolder.open(uploadID, key: key, root)
+            } catch {
+                // Ended, or never was; what is left of it is the sweep's.
+                if error.code == .noSuchUpload { return }
+                throw error
+            }
+            try UploadFolder.remove(uploadID, root)
+        }
     }
 
     package func openUploads(_ key: String) async throws(StoreError) -> [String] {
-        try await listUploads(prefix: key).filter { $0.key == key }.map(\.uploadID)
+        try await uploads { $0.elementsEqual(key.utf8) }.map(\.uploadID)
     }
 
     package func listUploads(prefix: String) async throws(StoreError) -> [OpenUpload] {
-        let layout = layout
-        return try await pool.run { () throws(StoreError) in
-            guard let handle = opendir(layout.scratchPath) else { throw DirectoryStore.unmounted(layout) }
-            defer { closedir(handle) }
+        try await uploads { $0.starts(with: prefix.utf8) }
+    }
+
+    private func uploads(_ isWanted: @escaping @Sendable (String.UTF8View) -> Bool) async throws(StoreError) -> [OpenUpload] {
+        try await pool.run { [path] () throws(StoreError) in
+            let scratch = try StoreRoot.open(path).scratch
             var found: [OpenUpload] = []
-            while found.count < 1000, let entry = readdir(handle) {
-                let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                    pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                }
-                guard name.hasPrefix("upload-"), Files.exists(layout.scratchPath + "/\(name)/key") else { continue }
-                let key = String(decoding: try DirectoryStore.readSmall(layout.scratchPath + "/\(name)/key"), as: UTF8.self)
-                if key.hasPrefix(prefix) { found.append(OpenUpload(key: key, uploadID: String(name.dropFirst("upload-".count)))) }
+            try scratch.forEachName { (name, _) throws(StoreError) in
+                guard name.hasPrefix(UploadFolder.namePrefix), let folder = try scratch.child(name),
+                    let key = try UploadFolder.key(folder), isWanted(key.utf8)
+                else { return true }
+                found.append(OpenUpload(key: key, uploadID: String(name.dropFirst(UploadFolder.namePrefix.count))))
+                return found.count < DirectoryStore.listedUploadsMax
             }
-            return found.sorted { ($0.key, $0.uploadID) < ($1.key, $1.uploadID) }
+            return found.sorted { a, b in
+                a.key.utf8.elementsEqual(b.key.utf8) ? a.uploadID < b.uploadID : a.key.utf8.lexicographicallyPrecedes(b.key.utf8)
+            }
         }
     }
 }

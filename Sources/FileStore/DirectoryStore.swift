@@ -1,25 +1,29 @@
-import Crypto
 package import EventLoop
 import Glibc
 package import HTTP
 package import S3
+import Synchronization
 
 /// A backend in a directory.
 ///
-/// An object becomes visible by one rename, after its bytes and its metadata are on the disk, and is durable when `put` returns:
-/// write data, fsync; write sidecar, fsync; rename sidecar, rename data, fsync the directory. A crash in between leaves
-/// temporary files or a sidecar without data, never half an object.
+/// An object is a file and, beside it, its metadata (names: `ObjectPath`). It appears with both or not at all, and is durable when
+/// `put` returns (order of effects: `Draft.publish`). Any number of processes may share a directory: names are locked with flock,
+/// and no name leaves the root. An object of up to 1 MiB is written by one job of the pool, and read by one.
 package final class DirectoryStore: ObjectStore {
-    /// Up to here an object is written by one job of the pool.
-    static let singleJobMax: Int64 = 1024 * 1024
-    static let readSize = 256 * 1024
+    /// Up to here the bytes are collected first and an object is written by one job of the pool.
+    static let singleJobBytesMax: Int64 = 1024 * 1024
+    static let readBytesMax = 256 * 1024
 
-    let layout: DirectoryLayout
+    let path: String
     let pool: BlockingPool
+    let durable = DurableFolders()
+    private let isSwept = Mutex(false)
 
     /// - Parameter root: an absolute path
     package init(root: String, pool: BlockingPool) {
-        layout = DirectoryLayout(root: root)
+        var path = root
+        while path.utf8.count > 1, path.utf8.last == UInt8(ascii: "/") { path.removeLast() }
+        self.path = path
         self.pool = pool
     }
 
@@ -29,12 +33,28 @@ package final class DirectoryStore: ObjectStore {
 
     /// Makes the root, for a backend that is used for the first time. Later its absence means a disk that is not mounted.
     package func create() async throws(StoreError) {
-        let layout = layout
-        try await pool.run { () throws(StoreError) in
-            guard !Files.exists(layout.scratchPath) else { return }
-            try Files.makeDirectories(layout.root, root: "/")
-            try Files.makeDirectories(layout.scratchPath, root: layout.root)
+        let path = path
+        try await pool.run { () throws(StoreError) in try StoreRoot.create(path) }
+    }
+
+    /// Removes what processes that died have left in the scratch folder; safe beside living ones. The first write of each store does
+    /// it too.
+    /// - Returns: how many files and uploads it removed
+    @discardableResult
+    package func removeLeftovers() async throws(StoreError) -> Int {
+        let path = path
+        return try await pool.run { () throws(StoreError) in try Leftovers.sweep(try StoreRoot.open(path)) }
+    }
+
+    /// For jobs that write. Blocks.
+    func openForWriting() throws(StoreError) -> StoreRoot {
+        let root = try StoreRoot.open(path)
+        let isFirst = isSwept.withLock { isSwept in
+            defer { isSwept = true }
+            return !isSwept
         }
+        if isFirst { try Leftovers.sweep(root) }
+        return root
     }
 
     // MARK: Writing
@@ -42,26 +62,28 @@ package final class DirectoryStore: ObjectStore {
     package func put(
         _ key: String, length: Int64, body: any BodyReader, metadata: StoredMetadata, ifAbsent: Bool
     ) async throws(StoreError) -> StoredObject {
-        let path = try layout.path(key)
-        let draft = Draft(layout, path)
+        let path = try ObjectPath(key)
+        let draft = Draft()
         do throws(StoreError) {
-            if length <= DirectoryStore.singleJobMax {
+            if length <= DirectoryStore.singleJobBytesMax {
                 let bytes = try await DirectoryStore.collect(body, length)
-                try await pool.run { () throws(StoreError) in
-                    try draft.begin()
+                try await pool.run { [self] () throws(StoreError) in
+                    try draft.begin(try openForWriting())
                     try draft.append(bytes)
-                    try draft.publish(metadata, ifAbsent: ifAbsent)
+                    try draft.publish(path, metadata, ifAbsent: ifAbsent, durable)
                 }
             } else {
-                try await pool.run { () throws(StoreError) in try draft.begin() }
+                try await pool.run { [self] () throws(StoreError) in try draft.begin(try openForWriting()) }
                 try await append(body, length, to: draft)
-                try await pool.run { () throws(StoreError) in try draft.publish(metadata, ifAbsent: ifAbsent) }
+                try await pool.run { [durable] () throws(StoreError) in
+                    try draft.publish(path, metadata, ifAbsent: ifAbsent, durable)
+                }
             }
         } catch {
             await pool.run { draft.discard() }
-            throw try await placed(error)
+            throw error
         }
-        return StoredObject(size: length, etag: DirectoryStore.etag(length), metadata: metadata)
+        return StoredObject(size: length, etag: OpenFile.etag(length), metadata: metadata)
     }
 
     func append(_ body: any BodyReader, _ length: Int64, to draft: Draft) async throws(StoreError) {
@@ -92,94 +114,59 @@ package final class DirectoryStore: ObjectStore {
         StoreError(.bodyFailed, mayArriveLate: false, evidence: "\(error)", bodyError: error)
     }
 
-    /// No MD5: hashing is the writer's; here it is only a token.
-    static func etag(_ size: Int64) -> String { "size-\(size)" }
-
     package func delete(_ key: String, providerVersion: String?) async throws(StoreError) {
-        let layout = layout
-        let path = try layout.path(key)
-        do throws(StoreError) {
-            try await pool.run { () throws(StoreError) in
-                for one in [path, path + DirectoryLayout.sidecarSuffix] where unlink(one) != 0 && errno != ENOENT && errno != ENOTDIR {
-                    throw Files.error("unlink", one)
-                }
-                var folder = Files.parent(path)
-                if Files.exists(folder) { try Files.syncDirectory(folder) }
-                // Fails harmlessly where something is left.
-                while folder.utf8.count > layout.root.utf8.count, rmdir(folder) == 0 { folder = Files.parent(folder) }
-                guard Files.exists(layout.scratchPath) else { throw DirectoryStore.unmounted(layout) }
+        let path = try ObjectPath(key)
+        try await pool.run { [self] () throws(StoreError) in
+            let root = try openForWriting()
+            guard let chain = try root.chain(path), let folder = chain.last else { return }
+            try root.withLock(path) { () throws(StoreError) in
+                // Without its metadata it is no object any more, whatever happens next.
+                try folder.remove(path.sidecar)
+                try folder.remove(path.file)
             }
-        } catch {
-            throw try await placed(error)
+            // Also if nothing was there: an earlier delete may have ended before its fsync.
+            try folder.sync()
+            removeEmpty(chain, path)
+        }
+    }
+
+    /// From the deepest up, until one is not empty; the root stays.
+    private func removeEmpty(_ chain: [Folder], _ path: ObjectPath) {
+        for index in stride(from: chain.count - 1, to: 0, by: -1) {
+            guard chain[index - 1].removeFolder(path.folders[index - 1]) else { return }
+            durable.forget(chain[index])
         }
     }
 
     // MARK: Reading
 
     package func get(_ key: String, range: ByteRange?) async throws(StoreError) -> StoreReading {
-        let path = try layout.path(key)
-        do throws(StoreError) {
-            let (file, size, first, length) = try await pool.run { () throws(StoreError) in
-                try OpenFile.open(path, range: range, firstRead: DirectoryStore.readSize)
+        let path = try ObjectPath(key)
+        let root = self.path
+        return try await pool.run { [pool] () throws(StoreError) in
+            let file = try OpenFile.open(path, in: try StoreRoot.open(root))
+            let size = file.object.size
+            if let range, range.upperBound > size {
+                throw StoreError(.invalidRange, mayArriveLate: false, evidence: "\(path.file) has \(size) bytes")
             }
-            let start = range?.lowerBound ?? 0
-            let body = FileBody(file, pool, first: first, offset: start, end: start + length)
-            return StoreReading(object: StoredObject(size: size, etag: DirectoryStore.etag(size)), length: length, body: body)
-        } catch {
-            throw try await placed(error)
+            let (start, end) = (range?.lowerBound ?? 0, range?.upperBound ?? size)
+            let first = try file.read(at: start, Int(min(end - start, Int64(DirectoryStore.readBytesMax))))
+            let body = FileBody(file, pool, first: first, offset: start, end: end)
+            return StoreReading(object: file.object, length: end - start, body: body)
         }
     }
 
     package func head(_ key: String) async throws(StoreError) -> StoredObject {
-        let path = try layout.path(key)
-        do throws(StoreError) {
-            return try await pool.run { () throws(StoreError) in
-                var info = stat()
-                guard lstat(path, &info) == 0 else { throw Files.error("stat", path) }
-                guard info.st_mode & S_IFMT == S_IFREG else {
-                    throw StoreError(.noSuchKey, mayArriveLate: false, evidence: "\(path) is no file")
-                }
-                let size = Int64(info.st_size)
-                return StoredObject(
-                    size: size, etag: DirectoryStore.etag(size), metadata: try DirectoryStore.metadata(path),
-                    modified: WallTime(seconds: Int64(info.st_mtim.tv_sec)))
-            }
-        } catch {
-            throw try await placed(error)
-        }
-    }
-
-    private static func metadata(_ path: String) throws(StoreError) -> StoredMetadata {
-        let sidecar = path + DirectoryLayout.sidecarSuffix
-        guard Files.exists(sidecar) else { return StoredMetadata() }
-        let fd = try Files.open(sidecar, O_RDONLY)
-        defer { close(fd) }
-        var bytes = [UInt8](repeating: 0, count: 64 * 1024)
-        let got = read(fd, &bytes, bytes.count)
-        guard got >= 0 else { throw Files.error("read", sidecar) }
-        return Sidecar.decode(Array(bytes[0..<got]))
+        let path = try ObjectPath(key)
+        let root = self.path
+        return try await pool.run { () throws(StoreError) in try OpenFile.open(path, in: try StoreRoot.open(root)).object }
     }
 
     package func list(prefix: String, after: String?, limit: Int) async throws(StoreError) -> StoreListing {
-        let layout = layout
+        let root = path
         return try await pool.run { () throws(StoreError) in
-            guard Files.exists(layout.scratchPath) else { throw DirectoryStore.unmounted(layout) }
-            var walk = DirectoryWalk(root: layout.root, prefix: prefix, after: after, limit: limit)
-            return try walk.run()
+            var walk = DirectoryWalk(prefix: prefix, after: after, limit: limit)
+            return try walk.run(try StoreRoot.open(root).root)
         }
-    }
-
-    // MARK: Presence
-
-    static func unmounted(_ layout: DirectoryLayout) -> StoreError {
-        StoreError(.wrongLocation, mayArriveLate: false, evidence: "\(layout.root) is not a directory of Sluice: is its disk mounted?")
-    }
-
-    /// Absence of a file means something only while the directory itself is there.
-    func placed(_ error: StoreError) async throws(StoreError) -> StoreError {
-        guard error.code == .noSuchKey else { return error }
-        let layout = layout
-        let isThere = await pool.run { Files.exists(layout.scratchPath) }
-        return isThere ? error : DirectoryStore.unmounted(layout)
     }
 }
