@@ -105,6 +105,17 @@ final class Instance: Sendable {
         }
     }
 
+    /// Some databases that speak Postgres accept advisory locks and ignore them; drains would then miss writes.
+    func verifyGate() async throws(CommandFailure) {
+        do throws(CatalogError) {
+            guard try await catalog.verifyGate() else {
+                throw CatalogError.internalError(evidence: "advisory locks do not exclude each other")
+            }
+        } catch {
+            throw Instance.failure(error)
+        }
+    }
+
     static func unreachable(_ evidence: String) -> CommandFailure {
         CommandFailure(.unreachable, "cannot reach Postgres: \(evidence). Check --database-url (SLUICE_DATABASE_URL) and that it runs")
     }

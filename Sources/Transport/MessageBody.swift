@@ -61,14 +61,15 @@ final class MessageBody: BodyReader, @unchecked Sendable {
     var isFinished: Bool { if case .done = rest { true } else { false } }
 
     /// Whether the peer still waits to be invited to send.
-    var isUninvited: Bool { beforeFirstRead != nil && !isFinished }
+    var isUninvited: Bool { beforeFirstRead != nil }
 
     /// What followed the body: the beginning of the next message.
     var surplus: Bytes { input }
 
     func next() async throws(BodyError) -> Bytes? {
         do throws(BodyError) {
-            if let invite = beforeFirstRead, !isFinished {
+            // Also before an empty body: botocore misreads the answer after a final status that came instead of 100.
+            if let invite = beforeFirstRead {
                 beforeFirstRead = nil
                 do throws(StreamError) { try await invite() } catch { throw MessageBody.bodyError(error) }
             }

@@ -140,8 +140,8 @@ final class ServerConnection: Sendable {
 
     /// Reads a small rest of the body, so that the connection can go on. False if it cannot.
     private func settle(_ body: MessageBody) async -> Bool {
-        if body.isFinished { return true }
         if body.isUninvited { return false }
+        if body.isFinished { return true }
         var drained = 0
         do throws(BodyError) {
             while drained <= limits.drainMax {

@@ -55,6 +55,7 @@ struct ServeCommand {
         let gateway = HTTPServer(handler: try gatewayServer(snapshots), tls: try tls(), logger: instance.logger)
         try start(gateway, listen)
         try await instance.prepareDatabase(patience: nil)
+        try await instance.verifyGate()
         let revision = try await SpecSource.accept(spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
         state.accepted(spec.desired)
         instance.logger.info("serving", [("listen", .string("\(listen)")), ("admin", .string("\(adminListen)")), ("revision", .int(revision))])
@@ -119,9 +120,10 @@ struct ServeCommand {
 
     private func gatewayServer(_ snapshots: SnapshotCell) throws(CommandFailure) -> GatewayServer {
         let catalog = instance.catalog
+        let metrics = GatewayMetrics(instance.metrics)
         let transfer = TransferService(
             writes: catalog, uploads: catalog, index: catalog, health: HealthBoard(elapsed: SystemClock.elapsed),
-            identifiers: instance.identifiers, crashPlan: instance.crashPlan
+            identifiers: instance.identifiers, crashPlan: instance.crashPlan, metrics: metrics, logger: instance.logger
         ) { duration async throws(CancellationError) in try await EventLoop.sleep(for: duration) }
         let loops = instance.loops
         let environment = GatewayEnvironment(
@@ -134,7 +136,7 @@ struct ServeCommand {
             snapshots: snapshots,
             services: GatewayServices(index: catalog, writes: catalog, uploads: catalog, transfer: transfer),
             settings: GatewaySettings(domain: try invocation.value(.domain), tokenKey: tokenKey), environment: environment,
-            metrics: GatewayMetrics(instance.metrics), logger: instance.logger)
+            metrics: metrics, logger: instance.logger)
     }
 
     private func adminHandler(_ state: ServeState) -> AdminHandler {

@@ -44,6 +44,12 @@ package struct PhaseStep: Sendable, Equatable {
     package var name: String
     package var from: BackendPhase
     package var to: BackendPhase
+    package init(backend: BackendID, name: String, from: BackendPhase, to: BackendPhase) {
+        self.backend = backend
+        self.name = name
+        self.from = from
+        self.to = to
+    }
 }
 
 /// What leaves one backend, and where to.

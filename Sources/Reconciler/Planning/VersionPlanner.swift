@@ -22,6 +22,11 @@ package struct VersionDecision: Sendable, Equatable {
     package var dooms: [BackendID]
     /// Nil if everything that is needed can be done.
     package var blocked: Reason?
+    package init(targets: [BackendID], dooms: [BackendID], blocked: Reason?) {
+        self.targets = targets
+        self.dooms = dooms
+        self.blocked = blocked
+    }
 }
 
 package enum VersionPlanner {
