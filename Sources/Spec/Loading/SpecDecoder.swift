@@ -143,7 +143,7 @@ struct SpecDecoder {
     private func backend(_ name: String, _ labels: [String: String], _ spec: MappingDecoder) -> BackendSpec? {
         let state = spec.choice("state", DesiredBackendState.self) ?? .active
         let location = location(spec)
-        let credentials = credentials(spec, location)
+        let credentials = credentials(spec)
         var backend = BackendSpec(name: name, labels: labels, state: state, location: location ?? .directory(path: "/"))
         backend.credentials = credentials
         backend.keyPrefix = keyPrefix(spec)
@@ -211,9 +211,10 @@ struct SpecDecoder {
 
     private enum Addressing: String, CaseIterable { case path, virtual }
 
-    private func credentials(_ spec: MappingDecoder, _ location: BackendLocation?) -> BackendCredentials? {
+    private func credentials(_ spec: MappingDecoder) -> BackendCredentials? {
         guard let mapping = spec.mapping("credentials") else {
-            if case .s3? = location { spec.missing("credentials", hint: "accessKeyId and secretAccessKey of the backend") }
+            let isDirectory = spec.string("endpoint")?.hasPrefix("file://") ?? true
+            if !isDirectory { spec.missing("credentials", hint: "accessKeyId and secretAccessKey of the backend") }
             return nil
         }
         defer { mapping.finish() }
