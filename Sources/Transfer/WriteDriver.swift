@@ -219,11 +219,12 @@ enum LeaseKeeper {
         await withTaskGroup(of: Answer?.self) { group in
             group.addTask { await body() }
             group.addTask {
-                while true {
+                while !Task.isCancelled {
                     do throws(CancellationError) { try await context.sleep(context.limits.writeLease / 3) } catch { return nil }
                     // A renewal that fails is tried again; if the lease is lost, the commit's fence says so.
                     do throws(CatalogError) { if try await !renew() { return nil } } catch { continue }
                 }
+                return nil
             }
             var answer: Answer?
             while answer == nil, let next = await group.next() { answer = next }
