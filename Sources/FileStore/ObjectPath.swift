@@ -10,6 +10,7 @@ import S3
 /// |---|---|---|
 /// | without `~` (`cat.jpg`) | `cat.jpg` | `cat.jpg~` |
 /// | with `~` (Sluice's copies: `cat.jpg~0a1b.c3`) | `cat.jpg~0a1b.c3~d` | `cat.jpg~0a1b.c3` |
+/// | with `~` only in front (Sluice's `~long`) | `~long` | `~long~` |
 /// | empty, `.`, `..` | `~d`, `.~d`, `..~d` | `~`, `.~`, `..~` |
 ///
 /// So `a`, `a/` and `a/b` live side by side, no name leaves the root, and files of other programs (no `~`) are never taken for
@@ -49,13 +50,16 @@ struct ObjectPath: Sendable, Equatable {
     }
 
     static func folderName(_ segment: String) -> String {
-        let isPlain = !segment.isEmpty && segment != "." && segment != ".." && !segment.utf8.contains(tilde)
-        return isPlain && segment != StoreRoot.scratchName ? segment : segment + folderEnding
+        let rest = segment.utf8.first == tilde ? segment.utf8.dropFirst() : segment.utf8[...]
+        let isPlain =
+            !rest.isEmpty && !rest.contains(tilde) && segment != "." && segment != ".." && segment != folderEnding
+            && segment != StoreRoot.scratchName
+        return isPlain ? segment : segment + folderEnding
     }
 
     static func fileName(_ segment: String) -> String {
         let isOwn =
-            segment.utf8.contains(tilde) && segment.utf8.last != tilde && !ends(segment, folderEnding)
+            segment.utf8.contains(tilde) && segment.utf8.first != tilde && segment.utf8.last != tilde && !ends(segment, folderEnding)
             && !ends(segment, sidecarEnding)
         return isOwn ? segment : segment + "~"
     }
