@@ -1,3 +1,4 @@
+import CLinux
 import Catalog
 import Crypto
 import Glibc
@@ -27,9 +28,9 @@ struct SystemIdentifiers: IdentifierSource {
 
 enum SystemClock {
     static func now() -> WallTime {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return WallTime(seconds: Int64(time.tv_sec), nanoseconds: Int32(time.tv_nsec))
+        var (seconds, nanoseconds) = (Int64(0), Int32(0))
+        clinux_wall_clock(&seconds, &nanoseconds)
+        return WallTime(seconds: seconds, nanoseconds: nanoseconds)
     }
 
     private static let start = ContinuousClock.now

@@ -30,3 +30,5 @@ static const int CLINUX_EVENTFD_FLAGS = EFD_CLOEXEC | EFD_NONBLOCK;
 int clinux_accept(int listener);
 long clinux_copy_range(int from, int to, unsigned long count);
 int clinux_rename_new(const char *from, const char *to);
+// The wall clock; timespec itself has two owners in an optimised build.
+void clinux_wall_clock(int64_t *seconds, int32_t *nanoseconds);
