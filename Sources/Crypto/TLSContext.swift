@@ -20,6 +20,7 @@ package final class TLSContext: @unchecked Sendable {
     package init(certificateFile: String, keyFile: String) throws(TLSError) {
         context = try TLSContext.make(TLS_server_method())
         isServer = true
+        OpenSSLErrors.clear()
         guard SSL_CTX_use_certificate_chain_file(context, certificateFile) == 1 else {
             throw .configuration(file: certificateFile, evidence: OpenSSLErrors.drain())
         }
@@ -40,7 +41,9 @@ package final class TLSContext: @unchecked Sendable {
                 throw .configuration(file: trustFile, evidence: OpenSSLErrors.drain())
             }
         } else {
-            SSL_CTX_set_default_verify_paths(context)
+            guard SSL_CTX_set_default_verify_paths(context) == 1 else {
+                throw .configuration(file: "the system's trust store", evidence: OpenSSLErrors.drain())
+            }
         }
     }
 
@@ -51,7 +54,10 @@ package final class TLSContext: @unchecked Sendable {
         guard let context = SSL_CTX_new(method) else {
             throw .configuration(file: "", evidence: OpenSSLErrors.drain())
         }
-        // SSL_CTX_set_min_proto_version and SSL_CTX_set_mode are macros over these calls.
+        // SSL_OP_NO_RENEGOTIATION, whose macro Swift does not see: a peer may not make a write wait for a read.
+        SSL_CTX_set_options(context, 1 << 30)
+        // SSL_CTX_set_min_proto_version, SSL_CTX_set_session_cache_mode and SSL_CTX_set_mode are macros over these calls.
+        SSL_CTX_ctrl(context, SSL_CTRL_SET_SESS_CACHE_MODE, Int(SSL_SESS_CACHE_OFF), nil)
         SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
         SSL_CTX_ctrl(
             context, SSL_CTRL_MODE,

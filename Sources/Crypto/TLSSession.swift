@@ -8,6 +8,8 @@ package enum TLSStep: Sendable, Equatable {
     case wantsWrite
     /// The peer closed the session in order.
     case end
+    /// The connection below ended without the session's end: a reset, or a peer that does not say goodbye.
+    case lost
     case failed(String)
 }
 
@@ -20,27 +22,33 @@ package final class TLSSession: Sendable {
     }
     private let handle: Mutex<Handle>
 
-    /// - Parameter hostname: a client's peer, for SNI and verification
+    /// - Parameters:
+    ///   - fd: must stay open while the session is used
+    ///   - hostname: a client's peer, name or address, for SNI and verification; a client cannot do without
     package init(_ context: TLSContext, fd: Int32, hostname: String?) throws(TLSError) {
         OpenSSLErrors.clear()
-        guard let ssl = SSL_new(context.context), SSL_set_fd(ssl, fd) == 1 else {
+        guard let ssl = SSL_new(context.context) else { throw .transport(evidence: OpenSSLErrors.drain()) }
+        guard SSL_set_fd(ssl, fd) == 1, context.isServer || TLSSession.expect(hostname, ssl) else {
+            SSL_free(ssl)
             throw .transport(evidence: OpenSSLErrors.drain())
         }
-        if context.isServer {
-            SSL_set_accept_state(ssl)
-        } else {
-            SSL_set_connect_state(ssl)
-            if let hostname {
-                hostname.withCString { name in
-                    // SSL_set_tlsext_host_name is a macro over this call.
-                    _ = SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, Int(TLSEXT_NAMETYPE_host_name), UnsafeMutableRawPointer(mutating: name))
-                }
-                X509_VERIFY_PARAM_set_hostflags(SSL_get0_param(ssl), UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
-                if X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), hostname) != 1 { SSL_set1_host(ssl, hostname) }
-            }
-        }
+        if context.isServer { SSL_set_accept_state(ssl) } else { SSL_set_connect_state(ssl) }
         OpenSSLErrors.clear()
         handle = Mutex(Handle(ssl: ssl))
+    }
+
+    /// Makes the handshake fail unless the certificate is for `hostname`; false if that cannot be arranged.
+    private static func expect(_ hostname: String?, _ ssl: OpaquePointer) -> Bool {
+        guard let hostname else { return false }
+        let parameters = SSL_get0_param(ssl)
+        // An address is compared with the certificate's addresses, and is no name for SNI (RFC 6066 §3).
+        if X509_VERIFY_PARAM_set1_ip_asc(parameters, hostname) == 1 { return true }
+        X509_VERIFY_PARAM_set_hostflags(parameters, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
+        let named = hostname.withCString { name in
+            // SSL_set_tlsext_host_name is a macro over this call.
+            SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, Int(TLSEXT_NAMETYPE_host_name), UnsafeMutableRawPointer(mutating: name))
+        }
+        return named == 1 && SSL_set1_host(ssl, hostname) == 1
     }
 
     deinit { handle.withLock { SSL_free($0.ssl) } }
@@ -77,6 +85,12 @@ package final class TLSSession: Sendable {
             case SSL_ERROR_WANT_READ: return .wantsRead
             case SSL_ERROR_WANT_WRITE: return .wantsWrite
             case SSL_ERROR_ZERO_RETURN: return .end
+            case SSL_ERROR_SYSCALL:
+                OpenSSLErrors.clear()
+                return .lost
+            case SSL_ERROR_SSL where ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING:
+                OpenSSLErrors.clear()
+                return .lost
             default:
                 let verification = SSL_get_verify_result(handle.ssl)
                 let detail = OpenSSLErrors.drain()

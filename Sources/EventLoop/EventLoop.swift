@@ -24,6 +24,7 @@ package final class EventLoop: TaskExecutor, SerialExecutor, Sendable {
 
     /// Throws if the system refuses an epoll or eventfd descriptor.
     package init(name: String) throws(SystemError) {
+        EventLoop.ignoreBrokenPipes
         self.name = name
         epoll = epoll_create1(CLINUX_EPOLL_CLOEXEC)
         guard epoll >= 0 else { throw SystemError("epoll_create1") }
@@ -41,6 +42,9 @@ package final class EventLoop: TaskExecutor, SerialExecutor, Sendable {
         Glibc.close(wakeup)
         Glibc.close(epoll)
     }
+
+    /// OpenSSL writes to sockets with write(2), which has no MSG_NOSIGNAL: a peer that hung up would end the process.
+    private static let ignoreBrokenPipes: Void = { signal(SIGPIPE, SIG_IGN) }()
 
     // MARK: The current loop
 

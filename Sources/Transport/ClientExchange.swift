@@ -1,17 +1,42 @@
+import EventLoop
 import HTTP
 import Synchronization
 
 /// One request and its response on one connection.
 final class ClientExchange: Sendable {
+    /// A body up to this size is written with the head at once; a larger one while the answer is being listened for, since a
+    /// refusal may come before its last byte.
+    private static let smallBodyMax = 64 * 1024
+    private static let headReadSize = 16 * 1024
+    /// A server that knows nothing of Expect stays silent (RFC 9110 §10.1.1).
+    private static let continueTimeout: Duration = .seconds(1)
+    /// After writing failed, an answer that the server had sent before is waited for so long.
+    private static let lastWordsTimeout: Duration = .seconds(2)
+    /// How often the reader looks whether the upload has ended, from when on the answer has a deadline.
+    private static let uploadCheck: Duration = .milliseconds(250)
+
     private enum Upload: Sendable {
-        case done
-        case failed(ClientError)
+        case underWay
+        case sent(ContinuousClock.Instant)
+        case failed(ClientError, ContinuousClock.Instant)
+    }
+
+    private struct State {
+        var upload = Upload.underWay
+        /// The answer came before the body's end: what becomes of the upload is of no interest.
+        var isAnswered = false
+        var hasSent = false
+        var hasReceived = false
+        var hasPulledBody = false
+        /// Read but not yet parsed, and how much of it was looked at.
+        var input = Bytes.empty
+        var scanned = 0
     }
 
     private let stream: SocketStream
     private let request: ClientRequest
     private let giveBack: @Sendable () -> Void
-    private let received = Mutex(false)
+    private let state = Mutex(State())
 
     init(_ stream: SocketStream, _ request: ClientRequest, giveBack: @escaping @Sendable () -> Void) {
         self.stream = stream
@@ -19,81 +44,118 @@ final class ClientExchange: Sendable {
         self.giveBack = giveBack
     }
 
-    /// Whether any byte of an answer came.
-    var hasReceived: Bool { received.withLock { $0 } }
-
-    var isReplayable: Bool {
-        switch request.body {
-        case .empty, .bytes: true
-        case .stream: false
+    /// Whether the request can be sent again, on another connection, after this one turned out to be gone: nothing came back,
+    /// and nothing of a body that can be read only once is lost.
+    var isRepeatable: Bool {
+        state.withLock { state in
+            if state.hasReceived { return false }
+            guard case .stream = request.body else { return true }
+            return !state.hasPulledBody
         }
     }
+
+    /// False if not even the first byte of the head was accepted by the connection.
+    var hasSent: Bool { state.withLock { $0.hasSent } }
 
     func run(_ slot: Slot) async throws(ClientError) -> ClientResponse {
-        var runs = [Bytes(encodedHead())]
-        guard case .stream(let length, let reader) = request.body else {
-            if case .bytes(let bytes) = request.body { runs.append(bytes) }
-            try await write(runs)
-            return try await response(slot, .now + request.timeouts.firstByte, requestIsSent: true).orReset()
+        let head = encodedHead()
+        switch request.body {
+        case .empty: return try await short([head], slot)
+        case .bytes(let bytes) where bytes.count <= ClientExchange.smallBodyMax && !request.expectsContinue:
+            return try await short([head, bytes], slot)
+        case .bytes(let bytes): return try await long(head, Int64(bytes.count), BytesReader(bytes), slot)
+        case .stream(let length, let reader): return try await long(head, length, reader, slot)
         }
-        try await write(runs)
-        if request.expectsContinue {
-            // A server that knows nothing of Expect stays silent: go on after a second.
-            if let early = try await response(slot, .now + .seconds(1), requestIsSent: false, untilContinue: true) { return early }
-        }
-        return try await stream(length, reader, slot)
     }
 
-    /// Sends the body and listens meanwhile: a refusal may come before the last byte was sent.
-    private func stream(_ length: Int64, _ reader: any BodyReader, _ slot: Slot) async throws(ClientError) -> ClientResponse {
-        async let upload = upload(length, reader)
-        let answer: Result<ClientResponse, ClientError>
+    // MARK: Sending
+
+    /// Writes everything, then listens.
+    private func short(_ runs: [Bytes], _ slot: Slot) async throws(ClientError) -> ClientResponse {
+        var failure: ClientError?
+        do throws(ClientError) { try await write(runs) } catch { failure = error }
+        let written = failure == nil ? Upload.sent(.now) : .failed(failure ?? .reset, .now)
+        state.withLock { $0.upload = written }
+        if let failure, failure == .cancelled || !hasSent { throw failure }
         do throws(ClientError) {
-            answer = .success(try await response(slot, nil, requestIsSent: false).orReset())
+            return response(try await readHead(), slot)
         } catch {
-            answer = .failure(error)
-        }
-        switch answer {
-        case .success(let response):
-            if response.status.code >= 300 { return response }
-            if case .failed(let error) = await upload { throw error }
-            return response
-        case .failure(let error):
-            // The upload's own failure closed the connection under the reader, and is the better reason.
-            if case .failed(let cause) = await upload, case .bodyFailed = cause { throw cause }
-            throw error
+            throw failure ?? error
         }
     }
 
-    private func upload(_ length: Int64, _ reader: any BodyReader) async -> Upload {
+    /// Writes the head, waits to be invited if asked to, then sends the body and listens at the same time.
+    private func long(
+        _ head: Bytes, _ length: Int64, _ reader: any BodyReader, _ slot: Slot
+    ) async throws(ClientError) -> ClientResponse {
+        try await write([head])
+        if request.expectsContinue, let early = try await readHead(orInvitationUntil: .now + ClientExchange.continueTimeout) {
+            state.withLock { $0.isAnswered = true }
+            return response(early, slot)
+        }
+        let answer = await duplex(length, reader)
+        let upload = state.withLock { $0.upload }
+        // The upload's own failure closed the connection under the reader, and is the better reason.
+        if case .failed(let cause, _) = upload, case .bodyFailed = cause { throw cause }
+        switch (answer, upload) {
+        case (.success(let parsed), .sent): return response(parsed, slot)
+        case (.success(let parsed), _) where parsed.status.code >= 300: return response(parsed, slot)
+        case (.success, .failed(let cause, _)), (.failure, .failed(let cause, _)): throw cause
+        case (.success, .underWay): throw .reset
+        case (.failure(let error), _): throw error
+        }
+    }
+
+    private func duplex(_ length: Int64, _ reader: any BodyReader) async -> Result<ParsedResponseHead, ClientError> {
+        async let upload: Void = upload(length, reader)
+        do throws(ClientError) {
+            let parsed = try await readHead()
+            // A success before the body's end still needs the whole body.
+            if parsed.status.code < 300 { await upload }
+            // Leaving cancels an upload that goes on, and waits for it.
+            state.withLock { $0.isAnswered = true }
+            return .success(parsed)
+        } catch {
+            state.withLock { $0.isAnswered = true }
+            return .failure(error)
+        }
+    }
+
+    private func upload(_ length: Int64, _ reader: any BodyReader) async {
         var sent: Int64 = 0
         do throws(BodyError) {
-            while let run = try await reader.next() {
+            while !state.withLock({ $0.isAnswered }) {
+                state.withLock { $0.hasPulledBody = true }
+                guard let run = try await reader.next() else { break }
                 sent += Int64(run.count)
                 guard sent <= length else { throw .tooLong }
-                do throws(ClientError) { try await write([run]) } catch { return .failed(error) }
+                do throws(ClientError) { try await write([run]) } catch {
+                    state.withLock { $0.upload = .failed(error, .now) }
+                    return
+                }
             }
+            if state.withLock({ $0.isAnswered }) { return }
             guard sent == length else { throw .truncated }
-            uploadedAt.withLock { $0 = .now }
-            return .done
+            state.withLock { $0.upload = .sent(.now) }
         } catch {
-            stream.reset()
-            return .failed(.bodyFailed(error))
+            let isAnswered = state.withLock { state in
+                if !state.isAnswered { state.upload = .failed(error == .cancelled ? .cancelled : .bodyFailed(error), .now) }
+                return state.isAnswered
+            }
+            // The server must not take what it got for the whole.
+            if !isAnswered { stream.reset() }
         }
     }
-
-    /// When the last byte of a streamed body was sent: the time to the first byte counts from there.
-    private let uploadedAt = Mutex<ContinuousClock.Instant?>(nil)
 
     private func write(_ runs: [Bytes]) async throws(ClientError) {
         do throws(StreamError) {
-            try await stream.write(runs, stall: request.timeouts.idle)
+            try await stream.write(runs, stall: request.timeouts.idle) { self.state.withLock { $0.hasSent = true } }
         } catch {
             throw ClientExchange.error(error)
         }
     }
 
-    private func encodedHead() -> [UInt8] {
+    private func encodedHead() -> Bytes {
         var head = request.head
         head.fields.set("Host", request.endpoint.authority)
         switch request.body {
@@ -103,80 +165,96 @@ final class ClientExchange: Sendable {
         }
         if request.expectsContinue { head.fields.set("Expect", "100-continue") }
         var output: [UInt8] = []
+        output.reserveCapacity(1024)
         HeadEncoder.request(head, into: &output)
-        return output
+        return output.withUnsafeBytes { Bytes(copying: $0) }
     }
 
-    /// Reads heads until a final one. Nil only with `untilContinue`: invited, or silence until the deadline.
-    private func response(
-        _ slot: Slot, _ deadline: ContinuousClock.Instant?, requestIsSent: Bool, untilContinue: Bool = false
-    ) async throws(ClientError) -> ClientResponse? {
-        var input = Bytes.empty
-        var scanned = 0
+    // MARK: Receiving
+
+    /// The final head; interim ones are skipped (RFC 9110 §15.2).
+    private func readHead() async throws(ClientError) -> ParsedResponseHead {
+        guard let parsed = try await readHead(orInvitationUntil: nil) else { throw .reset }
+        return parsed
+    }
+
+    /// Nil only with a limit: invited to send, or silence until then.
+    private func readHead(
+        orInvitationUntil limit: ContinuousClock.Instant?
+    ) async throws(ClientError) -> ParsedResponseHead? {
         while true {
-            let parsed: ParsedResponseHead?
-            do throws(HeadError) {
-                parsed = try input.withUnsafeBytes { (bytes) throws(HeadError) in
-                    try HeadParser.response(bytes, scanned: &scanned, to: request.head.method)
-                }
-            } catch {
-                throw .malformed(reason: error.reason)
-            }
-            if let parsed {
-                input = input.dropFirst(parsed.length)
-                scanned = 0
-                if parsed.status.code >= 200 { return response(parsed, input, slot) }
-                if untilContinue { return nil }
+            if let parsed = try takeHead() {
+                if parsed.status.code >= 200 { return parsed }
+                if limit != nil { return nil }
                 continue
             }
-            guard let more = try await more(deadline, untilContinue: untilContinue) else {
-                if untilContinue, input.isEmpty { return nil }
-                throw .reset
-            }
-            received.withLock { $0 = true }
-            input = input.isEmpty ? more : Bytes(input.array + more.array)
-        }
-    }
-
-    /// Nil at the end of the stream, or with `untilContinue` when nothing came in time.
-    private func more(_ deadline: ContinuousClock.Instant?, untilContinue: Bool) async throws(ClientError) -> Bytes? {
-        while true {
-            // While the body is being sent there is no deadline for the answer; the upload has its own.
-            let until = deadline ?? .now + request.timeouts.firstByte
             do throws(StreamError) {
-                guard let more = try await stream.read(capacity: 16 * 1024, deadline: until) else {
-                    if untilContinue { throw .closed }
-                    return nil
+                let until = min(limit ?? answerDeadline(), limit == nil && isUploading ? .now + ClientExchange.uploadCheck : .distantFuture)
+                guard let more = try await stream.read(capacity: ClientExchange.headReadSize, deadline: until) else { throw .closed }
+                state.withLock { state in
+                    state.hasReceived = true
+                    state.input = state.input.isEmpty ? more : Bytes(state.input.array + more.array)
                 }
-                return more
             } catch {
                 guard error == .timedOut else { throw ClientExchange.error(error) }
-                if untilContinue { return nil }
-                if deadline != nil { throw .timedOut }
-                let sentAt = uploadedAt.withLock { $0 }
-                if let sentAt, sentAt + request.timeouts.firstByte <= .now { throw .timedOut }
+                if limit != nil { return nil }
+                if answerDeadline() <= .now { throw .timedOut }
             }
         }
     }
 
-    private func response(_ parsed: ParsedResponseHead, _ rest: Bytes, _ slot: Slot) -> ClientResponse {
+    private func takeHead() throws(ClientError) -> ParsedResponseHead? {
+        let parsed: Result<ParsedResponseHead?, HeadError> = state.withLock { state in
+            do throws(HeadError) {
+                var scanned = state.scanned
+                let parsed = try state.input.withUnsafeBytes { (bytes) throws(HeadError) in
+                    try HeadParser.response(bytes, scanned: &scanned, to: request.head.method)
+                }
+                state.scanned = parsed == nil ? scanned : 0
+                if let parsed { state.input = state.input.dropFirst(parsed.length) }
+                return .success(parsed)
+            } catch {
+                return .failure(error)
+            }
+        }
+        do throws(HeadError) { return try parsed.get() } catch { throw .malformed(reason: error.reason) }
+    }
+
+    private var isUploading: Bool {
+        state.withLock { if case .underWay = $0.upload { true } else { false } }
+    }
+
+    /// While the body is being sent there is no deadline for the answer; the upload has its own.
+    private func answerDeadline() -> ContinuousClock.Instant {
+        state.withLock { state in
+            switch state.upload {
+            case .underWay: .distantFuture
+            case .sent(let at): at + request.timeouts.firstByte
+            case .failed(_, let at): at + ClientExchange.lastWordsTimeout
+            }
+        }
+    }
+
+    private func response(_ parsed: ParsedResponseHead, _ slot: Slot) -> ClientResponse {
         let stream = stream
         let giveBack = giveBack
+        // A connection whose request was not sent to its end is in the middle of a message.
+        let (rest, isWhole) = state.withLock { state in
+            if case .sent = state.upload { return (state.input, true) }
+            return (state.input, false)
+        }
         let limits = MessageBody.Limits(idle: request.timeouts.idle, bytesPerSecondMin: 0)
-        let isStreaming = !isReplayable
-        let body = MessageBody(stream, parsed.framing, input: rest, limits: limits, onEnd: { complete in
+        let body = MessageBody(stream, parsed.framing, input: rest, limits: limits, onEnd: { isClean in
             withExtendedLifetime(slot) {
-                // A refusal may come before the body was sent; such a connection is in the middle of a message.
-                let isClean = complete && parsed.keepsAlive && !(isStreaming && parsed.status.code >= 300)
-                if isClean { giveBack() } else { stream.close() }
+                if isClean && isWhole && parsed.keepsAlive { giveBack() } else { stream.close() }
             }
         })
-        var length: Int64?
-        switch parsed.framing {
-        case .none: length = 0
-        case .length(let declared): length = declared
-        case .chunked, .untilClose: length = nil
-        }
+        let length: Int64? =
+            switch parsed.framing {
+            case .none: 0
+            case .length(let declared): declared
+            case .chunked, .untilClose: nil
+            }
         return ClientResponse(status: parsed.status, fields: parsed.fields, contentLength: length, body: body)
     }
 
@@ -190,9 +268,7 @@ final class ClientExchange: Sendable {
     }
 }
 
-extension Optional where Wrapped == ClientResponse {
-    fileprivate func orReset() throws(ClientError) -> ClientResponse {
-        guard let self else { throw .reset }
-        return self
-    }
+extension ContinuousClock.Instant {
+    /// Further away than any process lives.
+    fileprivate static var distantFuture: ContinuousClock.Instant { .now + .seconds(1_000_000_000) }
 }

@@ -9,8 +9,10 @@ package struct ClientLimits: Sendable {
     /// Idle connections that are kept per endpoint and loop.
     package var idleMax = 32
     package var idleTimeout: Duration = .seconds(30)
-    /// Connections in use per endpoint and loop; further requests wait.
+    /// Connections in use per endpoint and loop; further requests wait, for as long as a connect may take.
     package var connectionsMax = 256
+    /// Requests that wait for a connection, per endpoint and loop; further ones fail at once.
+    package var waitingMax = 4096
     package init() {}
 }
 
@@ -97,7 +99,11 @@ package final class HTTPClient: Sendable {
         var idle: [PoolKey: [Idle]] = [:]
         var inUse: [PoolKey: Int] = [:]
         var waiting: [PoolKey: [Waiter]] = [:]
+        var isSweepDue = false
     }
+
+    /// Addresses of one name that are tried, in the order of the resolver.
+    private static let addressesMax = 4
 
     private let limits: ClientLimits
     private let pool: BlockingPool
@@ -116,44 +122,61 @@ package final class HTTPClient: Sendable {
         fallbackLoop = loop
     }
 
+    /// Sends the request and returns when the response's head is there. On the current loop, so far as there is one.
     package func send(_ request: ClientRequest) async throws(ClientError) -> ClientResponse {
-        let key = PoolKey(loop: ObjectIdentifier(EventLoop.current ?? fallbackLoop), endpoint: request.endpoint)
-        try await enter(key, within: request.timeouts.connect)
+        let loop = EventLoop.current ?? fallbackLoop
+        let key = PoolKey(loop: ObjectIdentifier(loop), endpoint: request.endpoint)
+        try await enter(key, loop, within: request.timeouts.connect)
         let slot = Slot { [weak self] in self?.leave(key) }
         while let stream = takeIdle(key) {
-            let exchange = ClientExchange(stream, request) { [weak self] in self?.giveBack(stream, key) }
+            let exchange = exchange(stream, request, key, loop)
             do throws(ClientError) {
                 return try await exchange.run(slot)
             } catch {
                 stream.close()
                 // A server may close an idle connection at any moment; a request that can be sent again is.
-                guard error == .reset, !exchange.hasReceived, exchange.isReplayable else { throw error }
+                guard error == .reset, exchange.isRepeatable else { throw error }
             }
         }
-        let stream = try await connect(request.endpoint, within: request.timeouts.connect)
-        let exchange = ClientExchange(stream, request) { [weak self] in self?.giveBack(stream, key) }
+        let stream = try await connect(request.endpoint, loop, within: request.timeouts.connect)
+        let exchange = exchange(stream, request, key, loop)
         do throws(ClientError) {
             return try await exchange.run(slot)
         } catch {
             stream.close()
+            if error == .reset, !exchange.hasSent { throw .connect(evidence: "closed before the request was sent") }
             throw error
+        }
+    }
+
+    private func exchange(_ stream: SocketStream, _ request: ClientRequest, _ key: PoolKey, _ loop: EventLoop) -> ClientExchange {
+        ClientExchange(stream, request) { [weak self] in
+            guard let self else { return stream.close() }
+            self.giveBack(stream, key, loop)
         }
     }
 
     // MARK: Pool
 
-    private func enter(_ key: PoolKey, within limit: Duration) async throws(ClientError) {
-        let waiter: Waiter? = state.withLock { state in
+    private func enter(_ key: PoolKey, _ loop: EventLoop, within limit: Duration) async throws(ClientError) {
+        enum Entry { case granted, refused, wait(Waiter) }
+        let entry = state.withLock { state in
             if state.inUse[key, default: 0] < limits.connectionsMax {
                 state.inUse[key, default: 0] += 1
-                return nil
+                return Entry.granted
             }
+            guard state.waiting[key, default: []].count < limits.waitingMax else { return .refused }
             let waiter = Waiter()
             state.waiting[key, default: []].append(waiter)
-            return waiter
+            return .wait(waiter)
         }
-        guard let waiter else { return }
-        let timer = (EventLoop.current ?? fallbackLoop).timer(limit) { waiter.resume(.timedOut) }
+        let waiter: Waiter
+        switch entry {
+        case .granted: return
+        case .refused: throw .connect(evidence: "\(limits.waitingMax) requests wait for a connection already")
+        case .wait(let one): waiter = one
+        }
+        let timer = loop.timer(limit) { waiter.resume(.timedOut) }
         let outcome = await withTaskCancellationHandler {
             await waiter.wait()
         } onCancel: {
@@ -189,19 +212,38 @@ package final class HTTPClient: Sendable {
         return nil
     }
 
-    private func giveBack(_ stream: SocketStream, _ key: PoolKey) {
-        let now = ContinuousClock.now
-        let old: [SocketStream] = state.withLock { state in
-            var list = state.idle[key, default: []]
-            let expired = list.prefix { $0.until <= now }
-            list.removeFirst(expired.count)
-            list.append(Idle(stream: stream, until: now + limits.idleTimeout))
-            var closing = expired.map(\.stream)
-            if list.count > limits.idleMax { closing.append(list.removeFirst().stream) }
-            state.idle[key] = list
-            return closing
+    private func giveBack(_ stream: SocketStream, _ key: PoolKey, _ loop: EventLoop) {
+        let until = ContinuousClock.now + limits.idleTimeout
+        let (surplus, mustSchedule): (SocketStream?, Bool) = state.withLock { state in
+            state.idle[key, default: []].append(Idle(stream: stream, until: until))
+            let isOver = state.idle[key, default: []].count > limits.idleMax
+            defer { state.isSweepDue = true }
+            return (isOver ? state.idle[key]?.removeFirst().stream : nil, !state.isSweepDue)
         }
-        for stream in old { stream.close() }
+        surplus?.close()
+        if mustSchedule { scheduleSweep(loop) }
+    }
+
+    /// Idle connections that nobody asks for again are closed when their time is over.
+    private func scheduleSweep(_ loop: EventLoop) {
+        _ = loop.timer(limits.idleTimeout) { [weak self] in self?.sweep(loop) }
+    }
+
+    private func sweep(_ loop: EventLoop) {
+        let now = ContinuousClock.now
+        let (expired, isMoreLeft): ([SocketStream], Bool) = state.withLock { state in
+            var expired: [SocketStream] = []
+            for (key, list) in state.idle {
+                // The list is in the order of its ends.
+                let old = list.prefix { $0.until <= now }
+                expired += old.map(\.stream)
+                state.idle[key] = old.count == list.count ? nil : Array(list[old.count...])
+            }
+            state.isSweepDue = !state.idle.isEmpty
+            return (expired, state.isSweepDue)
+        }
+        for stream in expired { stream.close() }
+        if isMoreLeft { scheduleSweep(loop) }
     }
 
     /// Ends the idle connections.
@@ -215,32 +257,46 @@ package final class HTTPClient: Sendable {
 
     // MARK: Connections
 
-    private func connect(_ endpoint: Endpoint, within limit: Duration) async throws(ClientError) -> SocketStream {
+    private func connect(
+        _ endpoint: Endpoint, _ loop: EventLoop, within limit: Duration
+    ) async throws(ClientError) -> SocketStream {
+        let deadline = ContinuousClock.now + limit
+        let addresses = try await resolve(endpoint, loop, deadline).prefix(HTTPClient.addressesMax)
+        var last = ClientError.unresolved(host: endpoint.host, evidence: "no address")
+        for (index, raw) in addresses.enumerated() {
+            // A silent address must leave time for those behind it.
+            let share = ContinuousClock.now.duration(to: deadline) / (addresses.count - index)
+            do throws(ClientError) {
+                return try await connect(raw, endpoint, loop, deadline: .now + share)
+            } catch {
+                if error == .cancelled { throw error }
+                last = error
+            }
+        }
+        throw last
+    }
+
+    private func resolve(
+        _ endpoint: Endpoint, _ loop: EventLoop, _ deadline: ContinuousClock.Instant
+    ) async throws(ClientError) -> [RawAddress] {
         let address = SocketAddress(host: endpoint.host, port: endpoint.port)
         let found: Result<[RawAddress], ResolveError>
         if RawAddress.isNumeric(endpoint.host) {
             found = RawAddress.resolve(address, passive: false)
         } else {
-            found = await pool.run { RawAddress.resolve(address, passive: false) }
-        }
-        switch found {
-        case .failure(let error): throw .unresolved(host: endpoint.host, evidence: error.evidence)
-        case .success(let addresses):
-            var last = ClientError.unresolved(host: endpoint.host, evidence: "no address")
-            for raw in addresses.prefix(4) {
-                do throws(ClientError) {
-                    return try await connect(raw, endpoint, deadline: .now + limit)
-                } catch {
-                    if error == .cancelled { throw error }
-                    last = error
-                }
+            do throws(WaitError) {
+                found = try await pool.run(until: deadline, on: loop) { RawAddress.resolve(address, passive: false) }
+            } catch {
+                throw error == .cancelled ? .cancelled : .unresolved(host: endpoint.host, evidence: "no answer from the resolver")
             }
-            throw last
+        }
+        do throws(ResolveError) { return try found.get() } catch {
+            throw .unresolved(host: endpoint.host, evidence: error.evidence)
         }
     }
 
     private func connect(
-        _ raw: RawAddress, _ endpoint: Endpoint, deadline: ContinuousClock.Instant
+        _ raw: RawAddress, _ endpoint: Endpoint, _ loop: EventLoop, deadline: ContinuousClock.Instant
     ) async throws(ClientError) -> SocketStream {
         let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
         let fd = socket(raw.family, type, 0)
@@ -250,38 +306,50 @@ package final class HTTPClient: Sendable {
             Glibc.close(fd)
             throw .connect(evidence: error.description)
         }
-        let stream: SocketStream
+        let stream = try watch(fd, endpoint, loop)
+        do throws(ClientError) {
+            try await establish(stream, endpoint, deadline)
+        } catch {
+            stream.close()
+            throw error
+        }
+        return stream
+    }
+
+    private func watch(_ fd: CInt, _ endpoint: Endpoint, _ loop: EventLoop) throws(ClientError) -> SocketStream {
         do {
             var session: TLSSession?
             if endpoint.scheme == .https {
                 guard let tls else { throw ClientError.tls(evidence: "no trust is configured") }
                 session = try TLSSession(tls, fd: fd, hostname: endpoint.host)
             }
-            stream = try SocketStream(fd: fd, loop: EventLoop.current ?? fallbackLoop, session: session)
+            return try SocketStream(fd: fd, loop: loop, session: session)
         } catch {
             Glibc.close(fd)
-            throw .connect(evidence: "\(error)")
+            throw error as? ClientError ?? .connect(evidence: "\(error)")
         }
+    }
+
+    private func establish(
+        _ stream: SocketStream, _ endpoint: Endpoint, _ deadline: ContinuousClock.Instant
+    ) async throws(ClientError) {
         do throws(WaitError) {
             try await stream.descriptor.writable(deadline: deadline)
         } catch {
-            stream.close()
             throw error == .cancelled ? .cancelled : .connect(evidence: "no answer from \(endpoint.authority)")
         }
-        var code: CInt = 0
-        var size = socklen_t(MemoryLayout<CInt>.size)
-        getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size)
-        guard code == 0 else {
-            stream.close()
-            throw .connect(evidence: SystemError("connect", errno: code).description)
+        let code = stream.descriptor.withOpenFD { fd in
+            var code: CInt = 0
+            var size = socklen_t(MemoryLayout<CInt>.size)
+            getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size)
+            return code
         }
+        guard code == 0 else { throw .connect(evidence: SystemError("connect", errno: code ?? EBADF).description) }
         do throws(StreamError) {
             try await stream.handshake(deadline: deadline)
         } catch {
-            stream.close()
             throw error == .cancelled ? .cancelled : .tls(evidence: "\(error)")
         }
-        return stream
     }
 }
 

@@ -13,12 +13,18 @@ package struct ServerLimits: Sendable {
     package var idleTimeout: Duration = .seconds(60)
     /// Within a body, without any byte.
     package var bodyIdleTimeout: Duration = .seconds(30)
+    /// Of every `bodyRateWindow` that the server spent waiting for the body.
     package var bodyBytesPerSecondMin = 1024
+    package var bodyRateWindow: Duration = .seconds(10)
     /// A response that makes no progress for so long is cut.
     package var writeStall: Duration = .seconds(60)
     package var connectionsMax = 10_000
     /// What is read and thrown away of a body that nobody wanted, to keep the connection.
     package var drainMax = 64 * 1024
+    package var drainTimeout: Duration = .seconds(5)
+    /// What is thrown away of the input after the last response, so that the client gets to read it.
+    package var lingerMax = 64 * 1024 * 1024
+    package var lingerTimeout: Duration = .seconds(5)
     package init() {}
 }
 
@@ -29,26 +35,46 @@ package enum ListenError: Error, Sendable, Equatable {
 
 /// Serves HTTP/1.1 on one address: a listener per loop with SO_REUSEPORT, one task per connection.
 package final class HTTPServer: Sendable {
+    private struct Open {
+        let connection: ServerConnection
+        /// Nil for the moment between admission and start.
+        var task: Task<Void, Never>?
+    }
+
     private struct State {
         var listeners: [Descriptor] = []
         var isStopping = false
         var nextID: UInt64 = 0
-        var connections: [UInt64: ServerConnection] = [:]
-        var emptied: Waiter?
+        var connections: [UInt64: Open] = [:]
+        var emptied: [Waiter] = []
     }
+
+    /// After its task was cancelled and its socket reset, a connection has so long to end by itself.
+    private static let cutTimeout: Duration = .seconds(5)
 
     private let handler: any RequestHandler
     private let limits: ServerLimits
     private let tls: TLSContext?
     private let logger: Logger
+    private let errorResponse: @Sendable (Int) -> Response
+    private let dateLine = DateLine()
     private let state = Mutex(State())
 
-    package init(handler: any RequestHandler, limits: ServerLimits = ServerLimits(), tls: TLSContext? = nil, logger: Logger) {
+    /// - Parameter errorResponse: the answer to a request that never reached the handler, by status: a head that was refused or
+    ///   too slow, or a response that failed before its head was sent
+    package init(
+        handler: any RequestHandler, limits: ServerLimits = ServerLimits(), tls: TLSContext? = nil, logger: Logger,
+        errorResponse: @escaping @Sendable (Int) -> Response = { Response(ResponseHead(Status($0))) }
+    ) {
         self.handler = handler
         self.limits = limits
         self.tls = tls
         self.logger = logger
+        self.errorResponse = errorResponse
     }
+
+    /// How many connections are open, idle ones included.
+    package var connectionCount: Int { state.withLock { $0.connections.count } }
 
     /// Binds on every loop of the group and begins to accept. Returns the port, which the system chose if it was 0.
     ///
@@ -64,18 +90,25 @@ package final class HTTPServer: Sendable {
         Glibc.close(probe)
         bound.storage[2] = UInt8(port >> 8)
         bound.storage[3] = UInt8(port & 255)
-        for loop in group.loops {
-            let fd = try HTTPServer.listener(address, bound, reusesPort: true)
-            do throws(SystemError) {
-                let descriptor = try loop.watch(fd, .edge)
-                state.withLock { $0.listeners.append(descriptor) }
-                loop.spawn { await self.accept(on: descriptor, loop) }
-            } catch {
-                Glibc.close(fd)
-                throw .failed(address, evidence: error.description)
-            }
+        do throws(ListenError) {
+            for loop in group.loops { try listen(address, bound, on: loop) }
+        } catch {
+            for listener in state.withLock({ state in defer { state.listeners = [] }; return state.listeners }) { listener.close() }
+            throw error
         }
         return port
+    }
+
+    private func listen(_ address: SocketAddress, _ raw: RawAddress, on loop: EventLoop) throws(ListenError) {
+        let fd = try HTTPServer.listener(address, raw, reusesPort: true)
+        do throws(SystemError) {
+            let descriptor = try loop.watch(fd, .edge)
+            state.withLock { $0.listeners.append(descriptor) }
+            loop.spawn { await self.accept(on: descriptor, loop) }
+        } catch {
+            Glibc.close(fd)
+            throw .failed(address, evidence: error.description)
+        }
     }
 
     private static func listener(_ address: SocketAddress, _ raw: RawAddress, reusesPort: Bool) throws(ListenError) -> CInt {
@@ -86,7 +119,7 @@ package final class HTTPServer: Sendable {
         let size = socklen_t(MemoryLayout<CInt>.size)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, size)
         if reusesPort { setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, size) }
-        guard raw.withPointer({ bind(fd, $0, $1) }) == 0, listen(fd, 1024) == 0 else {
+        guard raw.withPointer({ bind(fd, $0, $1) }) == 0, Glibc.listen(fd, 1024) == 0 else {
             let error = SystemError("bind")
             Glibc.close(fd)
             throw error.errno == EADDRINUSE ? .inUse(address) : .failed(address, evidence: error.description)
@@ -105,88 +138,94 @@ package final class HTTPServer: Sendable {
 
     private func accept(on listener: Descriptor, _ loop: EventLoop) async {
         while true {
-            let fd = listener.acceptConnection()
-            if fd >= 0 {
-                admit(fd, loop)
-                continue
-            }
-            switch errno {
-            case EINTR, ECONNABORTED: continue
-            case EAGAIN:
-                listener.drainedReadable()
-                do throws(WaitError) { try await listener.readable() } catch { return }
-            case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-                logger.error("cannot accept a connection; raise the limit of open files", [("error", .string(SystemError("accept4").description))])
-                do throws(CancellationError) { try await loop.sleep(for: .milliseconds(100)) } catch { return }
-            default: return
+            switch listener.acceptConnection() {
+            case .success(let fd): admit(fd, loop)
+            case .failure(let error):
+                switch error.errno {
+                // The rest are errors of a connection that died in the queue (accept(2)).
+                case EINTR, ECONNABORTED, EPROTO, ENOPROTOOPT, ENETDOWN, EHOSTDOWN, EHOSTUNREACH, ENETUNREACH, EOPNOTSUPP, EPERM: continue
+                case EAGAIN:
+                    listener.drainedReadable()
+                    do throws(WaitError) { try await listener.readable() } catch { return }
+                case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+                    logger.error("cannot accept a connection; raise the limit of open files", [("error", .string(error.description))])
+                    do throws(CancellationError) { try await loop.sleep(for: .milliseconds(100)) } catch { return }
+                default: return
+                }
             }
         }
     }
 
     private func admit(_ fd: CInt, _ loop: EventLoop) {
+        let peer = RawAddress.peer(of: fd)
         let stream: SocketStream
         do {
             let session = try tls.map { try TLSSession($0, fd: fd, hostname: nil) }
             stream = try SocketStream(fd: fd, loop: loop, session: session)
         } catch {
+            logger.error("cannot serve a connection", [("peer", .string(peer)), ("error", .string("\(error)"))])
             Glibc.close(fd)
             return
         }
-        let admitted: (UInt64, ServerConnection)? = state.withLock { state in
+        let connection = ServerConnection(
+            stream, handler: handler, limits: limits, peer: peer, dateLine: dateLine, errorResponse: errorResponse)
+        let id: UInt64? = state.withLock { state in
             guard !state.isStopping, state.connections.count < limits.connectionsMax else { return nil }
             state.nextID += 1
-            let connection = ServerConnection(stream, handler: handler, limits: limits, peer: HTTPServer.peer(of: fd))
-            state.connections[state.nextID] = connection
-            return (state.nextID, connection)
+            state.connections[state.nextID] = Open(connection: connection)
+            return state.nextID
         }
-        guard let (id, connection) = admitted else { return stream.close() }
-        loop.spawn {
+        guard let id else { return stream.close() }
+        let task = loop.spawn {
             await connection.run()
             self.forget(id)
         }
+        state.withLock { $0.connections[id]?.task = task }
     }
 
     private func forget(_ id: UInt64) {
-        let waiter: Waiter? = state.withLock { state in
+        let waiters: [Waiter] = state.withLock { state in
             state.connections[id] = nil
-            return state.connections.isEmpty ? state.emptied : nil
+            return state.connections.isEmpty ? state.emptied : []
         }
-        waiter?.resume(.ready)
+        for waiter in waiters { waiter.resume(.ready) }
     }
 
-    private static func peer(of fd: CInt) -> String {
-        var storage = [UInt8](repeating: 0, count: 128)
-        var length = socklen_t(storage.count)
-        let code = storage.withUnsafeMutableBytes { bytes in
-            getpeername(fd, bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self), &length)
-        }
-        guard code == 0, length >= 8 else { return "unknown" }
-        guard storage[0] == UInt8(AF_INET) else { return "ipv6" }
-        return storage[4..<8].map(String.init).joined(separator: ".")
-    }
-
-    /// Stops accepting, ends idle connections at once, lets requests under way finish for `grace`, then cuts the rest.
+    /// Stops accepting, ends idle connections at once, lets requests under way finish for `grace`, then cancels their handlers
+    /// and resets their connections.
     package func shutdown(grace: Duration) async {
-        let waiter = Waiter()
-        let (listeners, connections): ([Descriptor], [ServerConnection]) = state.withLock { state in
+        let (listeners, connections): ([Descriptor], [Open]) = state.withLock { state in
             state.isStopping = true
             defer { state.listeners = [] }
-            if !state.connections.isEmpty { state.emptied = waiter }
             return (state.listeners, Array(state.connections.values))
         }
         for listener in listeners { listener.close() }
-        for connection in connections { connection.stop() }
-        guard !connections.isEmpty else { return }
-        await withTaskGroup(of: Void.self) { group in
+        for open in connections { open.connection.stop() }
+        if await becomesEmpty(within: grace) { return }
+        for open in state.withLock({ Array($0.connections.values) }) {
+            open.task?.cancel()
+            open.connection.cut()
+        }
+        _ = await becomesEmpty(within: HTTPServer.cutTimeout)
+    }
+
+    private func becomesEmpty(within limit: Duration) async -> Bool {
+        let waiter = Waiter()
+        let isEmpty = state.withLock { state in
+            state.emptied.append(waiter)
+            return state.connections.isEmpty
+        }
+        if isEmpty { return true }
+        return await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 do throws(CancellationError) {
-                    try await EventLoop.sleep(for: grace)
+                    try await EventLoop.sleep(for: limit)
                     waiter.resume(.timedOut)
                 } catch { return }
             }
-            _ = await waiter.wait()
+            let outcome = await waiter.wait()
             group.cancelAll()
+            return outcome == .ready
         }
-        for connection in state.withLock({ Array($0.connections.values) }) { connection.cut() }
     }
 }

@@ -1,5 +1,4 @@
 import HTTP
-import Synchronization
 
 /// The body of a message that is read from a stream, in any framing.
 ///
@@ -9,11 +8,13 @@ final class MessageBody: BodyReader, @unchecked Sendable {
     struct Limits: Sendable {
         /// Without any byte.
         var idle: Duration
-        /// Averaged over the time that we waited for the peer, once that exceeds `rateWindow`.
+        /// Of every `rateWindow` that we spent waiting for the peer; the time that we take ourselves does not count.
         var bytesPerSecondMin: Int
         var rateWindow: Duration = .seconds(10)
-        var readSize = 256 * 1024
     }
+
+    private static let readMin = 16 * 1024
+    private static let readMax = 256 * 1024
 
     private enum Rest {
         case length(Int64)
@@ -24,19 +25,22 @@ final class MessageBody: BodyReader, @unchecked Sendable {
     }
 
     private let stream: SocketStream
-    private let limits: Limits
+    private var limits: Limits
     private var rest: Rest
     /// Read but not yet handed on.
     private var input: Bytes
     private var beforeFirstRead: (@Sendable () async throws(StreamError) -> Void)?
     private var onEnd: (@Sendable (Bool) -> Void)?
-    private var waited = Duration.zero
-    private var received: Int64 = 0
+    /// Grows while reads fill it, so that a slow peer costs little memory and a fast one few calls.
+    private var readSize = 64 * 1024
+    private var waitedInWindow = Duration.zero
+    private var receivedInWindow: Int64 = 0
 
     /// - Parameters:
     ///   - input: what was read behind the head
     ///   - beforeFirstRead: sends `100 Continue`
-    ///   - onEnd: called once: true at the end of the body, false on an error or when the reader goes unfinished
+    ///   - onEnd: called once: true if the stream stands exactly behind the body, false on an error, when the reader goes
+    ///     unfinished, or when the peer sent more than the body
     init(
         _ stream: SocketStream, _ framing: Framing, input: Bytes, limits: Limits,
         beforeFirstRead: (@Sendable () async throws(StreamError) -> Void)? = nil, onEnd: (@Sendable (Bool) -> Void)? = nil
@@ -52,16 +56,41 @@ final class MessageBody: BodyReader, @unchecked Sendable {
         case .chunked: rest = .chunked(ChunkedDecoder())
         case .untilClose: rest = .untilClose
         }
-        if case .done = rest { finish(true) }
+        if case .done = rest { finish(input.isEmpty) }
     }
 
-    deinit { finish(false) }
+    deinit {
+        // The rest of a small body that nobody wanted has often come with the head.
+        if case .length(let left) = rest, left == Int64(input.count) { finish(true) } else { finish(false) }
+    }
 
     /// Whether every byte was read.
     var isFinished: Bool { if case .done = rest { true } else { false } }
 
-    /// Whether the peer still waits to be invited to send.
-    var isUninvited: Bool { beforeFirstRead != nil }
+    /// Whether reading on to the end is possible and worth the connection: at most `limit` bytes of a known length are left, or
+    /// a length that only the end will tell. Not if the peer still waits to be invited: it may or may not send.
+    func isDrainable(limit: Int) -> Bool {
+        guard beforeFirstRead == nil else { return false }
+        switch rest {
+        case .done, .chunked: return true
+        case .length(let left): return left <= Int64(limit)
+        case .untilClose, .failed: return false
+        }
+    }
+
+    /// Reads and drops at most `limit` bytes; true if that was all.
+    func drain(limit: Int, within duration: Duration) async -> Bool {
+        limits.idle = min(limits.idle, duration)
+        let deadline = ContinuousClock.now + duration
+        var drained = 0
+        while drained <= limit, .now < deadline {
+            do throws(BodyError) {
+                guard let run = try await next() else { return true }
+                drained += run.count
+            } catch { return false }
+        }
+        return isFinished
+    }
 
     /// What followed the body: the beginning of the next message.
     var surplus: Bytes { input }
@@ -87,17 +116,17 @@ final class MessageBody: BodyReader, @unchecked Sendable {
             case .done: return nil
             case .failed(let error): throw error
             case .length(let left):
-                if input.isEmpty { try await fill(Int(min(left, Int64(limits.readSize)))) }
+                if input.isEmpty { try await fill(Int(min(left, Int64(readSize)))) }
                 let count = Int(min(left, Int64(input.count)))
                 let run = input.prefix(count)
                 input = input.dropFirst(count)
                 rest = left == Int64(count) ? .done : .length(left - Int64(count))
-                if isFinished { finish(true) }
+                if isFinished { finish(input.isEmpty) }
                 return run
             case .untilClose:
-                if input.isEmpty, try await !read(limits.readSize) {
+                if input.isEmpty, try await !read(readSize) {
                     rest = .done
-                    finish(true)
+                    finish(false)
                     return nil
                 }
                 defer { input = .empty }
@@ -105,7 +134,7 @@ final class MessageBody: BodyReader, @unchecked Sendable {
             case .chunked(var decoder):
                 if let run = try decode(&decoder) { return run }
                 if isFinished { return nil }
-                try await fill(limits.readSize)
+                try await fill(readSize)
             }
         }
     }
@@ -130,7 +159,7 @@ final class MessageBody: BodyReader, @unchecked Sendable {
         case .end(let offset):
             input = input.dropFirst(offset)
             rest = .done
-            finish(true)
+            finish(input.isEmpty)
             return nil
         }
     }
@@ -149,19 +178,27 @@ final class MessageBody: BodyReader, @unchecked Sendable {
             throw MessageBody.bodyError(error)
         }
         guard let more else { return false }
-        waited += began.duration(to: .now)
-        received += Int64(more.count)
-        if waited > limits.rateWindow, Double(received) < Double(limits.bytesPerSecondMin) * (waited / .seconds(1)) {
-            throw .tooSlow
-        }
+        try account(more.count, began.duration(to: .now))
+        if more.count >= capacity { readSize = min(readSize * 2, MessageBody.readMax) }
+        if more.count < readSize / 4 { readSize = max(readSize / 2, MessageBody.readMin) }
         input = more
         return true
     }
 
-    private func finish(_ complete: Bool) {
+    /// Each window is judged alone: a fast beginning buys no slow end.
+    private func account(_ count: Int, _ waited: Duration) throws(BodyError) {
+        waitedInWindow += waited
+        receivedInWindow += Int64(count)
+        guard waitedInWindow > limits.rateWindow else { return }
+        if Double(receivedInWindow) < Double(limits.bytesPerSecondMin) * (waitedInWindow / .seconds(1)) { throw .tooSlow }
+        waitedInWindow = .zero
+        receivedInWindow = 0
+    }
+
+    private func finish(_ isClean: Bool) {
         let action = onEnd
         onEnd = nil
-        action?(complete)
+        action?(isClean)
     }
 
     private static func bodyError(_ error: StreamError) -> BodyError {

@@ -4,6 +4,8 @@ import Synchronization
 
 /// One client's connection: requests in the order of their arrival, each answered before the next is read.
 final class ServerConnection: Sendable {
+    private static let headReadSize = 16 * 1024
+
     private struct State {
         var isIdle = true
         var isStopping = false
@@ -13,13 +15,20 @@ final class ServerConnection: Sendable {
     private let handler: any RequestHandler
     private let limits: ServerLimits
     private let peer: String
+    private let writer: ResponseWriter
+    private let errorResponse: @Sendable (Int) -> Response
     private let state = Mutex(State())
 
-    init(_ stream: SocketStream, handler: any RequestHandler, limits: ServerLimits, peer: String) {
+    init(
+        _ stream: SocketStream, handler: any RequestHandler, limits: ServerLimits, peer: String, dateLine: DateLine,
+        errorResponse: @escaping @Sendable (Int) -> Response
+    ) {
         self.stream = stream
         self.handler = handler
         self.limits = limits
         self.peer = peer
+        self.errorResponse = errorResponse
+        writer = ResponseWriter(stream, stall: limits.writeStall, dateLine: dateLine)
     }
 
     /// Ends after the request under way, or at once if there is none.
@@ -59,17 +68,14 @@ final class ServerConnection: Sendable {
                 let parsed = try input.withUnsafeBytes { (bytes) throws(HeadError) in
                     try HeadParser.request(bytes, scanned: &scanned)
                 }
-                if let parsed {
-                    guard becomes(idle: false) else { return nil }
-                    return (parsed, input.dropFirst(parsed.length))
-                }
+                if let parsed { return (parsed, input.dropFirst(parsed.length)) }
             } catch {
                 try await refuse(error.status)
                 return nil
             }
             let more: Bytes?
             do throws(StreamError) {
-                more = try await stream.read(capacity: 16 * 1024, deadline: deadline)
+                more = try await stream.read(capacity: ServerConnection.headReadSize, deadline: deadline)
             } catch {
                 if error == .timedOut, !input.isEmpty { try await refuse(408) }
                 throw error
@@ -78,8 +84,10 @@ final class ServerConnection: Sendable {
             if input.isEmpty {
                 deadline = .now + limits.headTimeout
                 guard becomes(idle: false) else { return nil }
+                input = more
+            } else {
+                input = ServerConnection.joined(input, more)
             }
-            input = input.isEmpty ? more : ServerConnection.joined(input, more)
         }
     }
 
@@ -101,125 +109,48 @@ final class ServerConnection: Sendable {
 
     /// A head that cannot be trusted is answered and ends the connection, for nobody knows where the next message begins.
     private func refuse(_ status: Int) async throws(StreamError) {
-        var head: [UInt8] = []
-        HeadEncoder.response(ResponseHead(Status(status)), into: &head)
-        HeadEncoder.field("Content-Length", "0", into: &head)
-        HeadEncoder.field("Connection", "close", into: &head)
-        HeadEncoder.end(into: &head)
-        try await stream.write([Bytes(head)], stall: .seconds(5))
-        await linger()
+        _ = try await writer.send(errorResponse(status), to: .get, keepsAlive: false)
+        await stream.closeLingering(bytesMax: limits.lingerMax, within: limits.lingerTimeout)
     }
 
     /// Returns what follows the request, or nil if the connection has to end.
     private func answer(_ parsed: ParsedRequestHead, _ rest: Bytes) async throws(StreamError) -> Bytes? {
+        let body = body(of: parsed, rest)
+        let length: Int64? =
+            switch parsed.framing {
+            case .none: 0
+            case .length(let declared): declared
+            case .chunked, .untilClose: nil
+            }
+        let response = await handler.respond(
+            to: Request(head: parsed.head, contentLength: length, body: body, peer: peer, isTLS: stream.isTLS))
+        // Never before the response: a client may wait for it before it sends the rest.
+        let keepsAlive = parsed.keepsAlive && body.isDrainable(limit: limits.drainMax) && !state.withLock { $0.isStopping }
+        let outcome = try await writer.send(response, to: parsed.head.method, keepsAlive: keepsAlive)
+        switch outcome {
+        case .sent where keepsAlive:
+            if body.isFinished { return body.surplus }
+            if await body.drain(limit: limits.drainMax, within: limits.drainTimeout) { return body.surplus }
+        case .sent: break
+        case .failedBeforeHead: _ = try await writer.send(errorResponse(500), to: parsed.head.method, keepsAlive: false)
+        case .cut: return nil
+        }
+        await stream.closeLingering(bytesMax: limits.lingerMax, within: limits.lingerTimeout)
+        return nil
+    }
+
+    private func body(of parsed: ParsedRequestHead, _ rest: Bytes) -> MessageBody {
         let stream = stream
         let stall = limits.writeStall
-        let bodyLimits = MessageBody.Limits(idle: limits.bodyIdleTimeout, bytesPerSecondMin: limits.bodyBytesPerSecondMin)
         var invite: (@Sendable () async throws(StreamError) -> Void)?
+        // A client that sends before it was invited needs no invitation (RFC 9110 §10.1.1).
         if parsed.expectsContinue, rest.isEmpty {
             invite = { () async throws(StreamError) in
                 try await stream.write([Bytes("HTTP/1.1 100 Continue\r\n\r\n")], stall: stall)
             }
         }
-        let body = MessageBody(stream, parsed.framing, input: rest, limits: bodyLimits, beforeFirstRead: invite)
-        var length: Int64? = 0
-        switch parsed.framing {
-        case .none: length = 0
-        case .length(let declared): length = declared
-        case .chunked, .untilClose: length = nil
-        }
-        let response = await handler.respond(
-            to: Request(head: parsed.head, contentLength: length, body: body, peer: peer, isTLS: stream.isTLS))
-        let isReusable = await settle(body)
-        let keepsAlive = parsed.keepsAlive && isReusable && !state.withLock { $0.isStopping }
-        try await send(response, to: parsed.head.method, keepsAlive: keepsAlive)
-        if keepsAlive { return body.surplus }
-        if !body.isFinished { await linger() }
-        return nil
-    }
-
-    /// Reads a small rest of the body, so that the connection can go on. False if it cannot.
-    private func settle(_ body: MessageBody) async -> Bool {
-        if body.isUninvited { return false }
-        if body.isFinished { return true }
-        var drained = 0
-        do throws(BodyError) {
-            while drained <= limits.drainMax {
-                guard let run = try await body.next() else { return true }
-                drained += run.count
-            }
-        } catch { return false }
-        return false
-    }
-
-    private func send(_ response: Response, to method: Method, keepsAlive: Bool) async throws(StreamError) {
-        var head: [UInt8] = []
-        head.reserveCapacity(512)
-        HeadEncoder.response(response.head, into: &head)
-        if !keepsAlive { HeadEncoder.field("Connection", "close", into: &head) }
-        let status = response.head.status.code
-        switch response.body {
-        case .empty:
-            if status >= 200, status != 204, status != 304 { HeadEncoder.field("Content-Length", "0", into: &head) }
-            HeadEncoder.end(into: &head)
-            try await stream.write([Bytes(head)], stall: limits.writeStall)
-        case .none(let length):
-            HeadEncoder.field("Content-Length", String(length), into: &head)
-            HeadEncoder.end(into: &head)
-            try await stream.write([Bytes(head)], stall: limits.writeStall)
-        case .bytes(let bytes):
-            HeadEncoder.field("Content-Length", String(bytes.count), into: &head)
-            HeadEncoder.end(into: &head)
-            try await stream.write(method == .head ? [Bytes(head)] : [Bytes(head), bytes], stall: limits.writeStall)
-        case .stream(let length, let reader):
-            try await send(head, length, reader)
-        }
-    }
-
-    private func send(_ head: [UInt8], _ length: Int64?, _ reader: any BodyReader) async throws(StreamError) {
-        var head = head
-        HeadEncoder.field(length == nil ? "Transfer-Encoding" : "Content-Length", length.map { String($0) } ?? "chunked", into: &head)
-        HeadEncoder.end(into: &head)
-        var pending = [Bytes(head)]
-        var sent: Int64 = 0
-        do throws(BodyError) {
-            while let run = try await reader.next() {
-                sent += Int64(run.count)
-                if length == nil {
-                    pending += [Bytes(String(run.count, radix: 16) + "\r\n"), run, Bytes("\r\n")]
-                } else {
-                    pending.append(run)
-                }
-                do throws(StreamError) {
-                    try await stream.write(pending, stall: limits.writeStall)
-                } catch {
-                    stream.reset()
-                    return
-                }
-                pending = []
-            }
-        } catch {
-            // The head promised more: only a reset tells the client that this is not the whole body.
-            if pending.isEmpty { stream.reset() } else { stream.close() }
-            throw .failed(evidence: "response body: \(error)")
-        }
-        if length == nil { pending.append(Bytes("0\r\n\r\n")) }
-        try await stream.write(pending, stall: limits.writeStall)
-        if let length, sent != length {
-            stream.reset()
-            throw .failed(evidence: "response body of \(sent) bytes where \(length) were declared")
-        }
-    }
-
-    /// Lets the client read the answer before the connection goes: a close with unread input would reset it.
-    private func linger() async {
-        stream.finishWriting()
-        let deadline = ContinuousClock.now + .seconds(2)
-        var drained = 0
-        do throws(StreamError) {
-            while drained < 4 * 1024 * 1024, let more = try await stream.read(capacity: 64 * 1024, deadline: deadline) {
-                drained += more.count
-            }
-        } catch { return }
+        let bodyLimits = MessageBody.Limits(
+            idle: limits.bodyIdleTimeout, bytesPerSecondMin: limits.bodyBytesPerSecondMin, rateWindow: limits.bodyRateWindow)
+        return MessageBody(stream, parsed.framing, input: rest, limits: bodyLimits, beforeFirstRead: invite)
     }
 }

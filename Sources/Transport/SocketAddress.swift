@@ -102,6 +102,21 @@ struct RawAddress: Sendable {
         return .success(found)
     }
 
+    /// The peer's address without its port, for logs; `unknown` if the connection is gone already.
+    static func peer(of fd: CInt) -> String {
+        var address = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+        let code = withUnsafeMutablePointer(to: &address) { storage in
+            storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                getpeername(fd, pointer, &length) == 0
+                    ? getnameinfo(pointer, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) : -1
+            }
+        }
+        guard code == 0 else { return "unknown" }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     /// Whether `host` needs no look-up.
     static func isNumeric(_ host: String) -> Bool {
         var buffer = [UInt8](repeating: 0, count: 16)

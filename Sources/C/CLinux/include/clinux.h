@@ -17,6 +17,7 @@ static inline int clinux_epoll_control(int epoll, int operation, int fd, uint32_
 static inline uint64_t clinux_event_token(const struct epoll_event *event) { return event->data.u64; }
 static const uint32_t CLINUX_READABLE = EPOLLIN | EPOLLRDHUP;
 static const uint32_t CLINUX_WRITABLE = EPOLLOUT;
+static const uint32_t CLINUX_PEER_CLOSED = EPOLLRDHUP;
 static const uint32_t CLINUX_CLOSED = EPOLLERR | EPOLLHUP;
 static const uint32_t CLINUX_EDGE = EPOLLET;
 static const uint32_t CLINUX_ONESHOT = EPOLLONESHOT;
@@ -24,6 +25,7 @@ static const int CLINUX_ADD = EPOLL_CTL_ADD;
 static const int CLINUX_MODIFY = EPOLL_CTL_MOD;
 static const int CLINUX_REMOVE = EPOLL_CTL_DEL;
 static const int CLINUX_EPOLL_CLOEXEC = EPOLL_CLOEXEC;
+static const int CLINUX_INOTIFY_FLAGS = IN_CLOEXEC | IN_NONBLOCK;
 static const int CLINUX_EVENTFD_FLAGS = EFD_CLOEXEC | EFD_NONBLOCK;
 
 // GNU extensions that the Glibc module hides; in the C file, since _GNU_SOURCE here would clash with it.
