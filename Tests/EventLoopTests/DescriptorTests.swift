@@ -158,11 +158,12 @@ private func outcome(_ wait: () async throws(WaitError) -> Void) async -> WaitEr
 
     @Test func `a closed descriptor never touches the file that got its number`() async throws {
         try await onLoop { loop in
-            let (mine, theirs) = try socketPair()
+            let (first, second) = (try socketPair(), try socketPair())
+            // Numbers so high that no test beside this one is given them.
+            let mine = fcntl(first.0, F_DUPFD_CLOEXEC, 3000)
             let stale = try loop.watch(mine, .edge)
             stale.close()
-            close(theirs)
-            let (successor, peer) = try socketPair()
+            let (successor, peer) = (fcntl(second.0, F_DUPFD_CLOEXEC, mine), second.1)
             #expect(successor == mine)
             let fresh = try loop.watch(successor, .edge)
             #expect(stale.withOpenFD { take($0, 1) } == nil)
@@ -171,7 +172,7 @@ private func outcome(_ wait: () async throws(WaitError) -> Void) async -> WaitEr
             try await fresh.readable(deadline: .now + .seconds(5))
             #expect(fresh.withOpenFD { take($0, 8) } == 1)
             fresh.close()
-            close(peer)
+            for fd in [first.0, first.1, second.0, peer] { close(fd) }
         }
     }
 
