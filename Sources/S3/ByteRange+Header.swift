@@ -1,3 +1,5 @@
+import HTTP
+
 /// What a Range header asks for, resolved against a size (RFC 9110 §14).
 package enum RangeRequest: Sendable, Equatable {
     /// No range, or one that is to be ignored: malformed, another unit, several.
@@ -8,10 +10,10 @@ package enum RangeRequest: Sendable, Equatable {
 
     package init(header: String?, size: Int64) {
         self = .whole
-        guard let header, header.hasPrefix("bytes=") else { return }
-        let spec = header.dropFirst(6).filter { $0 != " " }
-        let halves = spec.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-        guard halves.count == 2, !spec.contains(",") else { return }
+        guard let header, Fields.same(String(header.prefix(6)), "bytes=") else { return }
+        let halves = header.dropFirst(6).trimmingSpaces().split(
+            separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        guard halves.count == 2 else { return }
         let first = RangeRequest.number(halves[0])
         let last = RangeRequest.number(halves[1])
         switch (halves[0].isEmpty, first, halves[1].isEmpty, last) {

@@ -11,8 +11,8 @@ package struct ReadConditions: Sendable, Equatable {
     private let ifUnmodifiedSince: WallTime?
 
     package init(_ fields: Fields) {
-        ifMatch = fields["if-match"]
-        ifNoneMatch = fields["if-none-match"]
+        ifMatch = ReadConditions.list(fields, "if-match")
+        ifNoneMatch = ReadConditions.list(fields, "if-none-match")
         ifModifiedSince = fields["if-modified-since"].flatMap { WallTime(httpDate: $0) }
         ifUnmodifiedSince = fields["if-unmodified-since"].flatMap { WallTime(httpDate: $0) }
     }
@@ -31,10 +31,15 @@ package struct ReadConditions: Sendable, Equatable {
         return .passes
     }
 
+    /// A field that comes several times is one list (RFC 9110 §5.3).
+    private static func list(_ fields: Fields, _ name: String) -> String? {
+        let values = fields.values(name)
+        return values.isEmpty ? nil : values.joined(separator: ",")
+    }
+
     private static func matches(_ header: String, _ etag: String) -> Bool {
         header.split(separator: ",").contains { part in
-            let one = ETag.unquoted(part)
-            return one == "*" || one == etag
+            part.trimmingSpaces() == "*" || ETag.unquoted(part) == etag
         }
     }
 }

@@ -22,6 +22,7 @@ package enum S3ErrorCode: String, Sendable, CaseIterable {
     case invalidRequest = "InvalidRequest"
     case invalidURI = "InvalidURI"
     case keyTooLong = "KeyTooLongError"
+    case malformedTrailer = "MalformedTrailerError"
     case malformedXML = "MalformedXML"
     case metadataTooLarge = "MetadataTooLarge"
     case methodNotAllowed = "MethodNotAllowed"
@@ -52,7 +53,8 @@ package enum S3ErrorCode: String, Sendable, CaseIterable {
         case .serviceUnavailable, .slowDown: 503
         case .authorizationHeaderMalformed, .authorizationQueryParametersError, .badDigest, .entityTooLarge,
             .entityTooSmall, .incompleteBody, .invalidArgument, .invalidBucketName, .invalidDigest, .invalidPart,
-            .invalidPartOrder, .invalidRequest, .invalidURI, .keyTooLong, .malformedXML, .metadataTooLarge,
+            .invalidPartOrder, .invalidRequest, .invalidURI, .keyTooLong, .malformedTrailer, .malformedXML,
+            .metadataTooLarge,
             .requestTimeout, .contentSHA256Mismatch:
             400
         }

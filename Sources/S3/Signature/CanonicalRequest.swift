@@ -1,16 +1,22 @@
-package import HTTP
 import Crypto
+package import HTTP
 
 /// The canonical request of Signature Version 4 (AWS, "Signature Calculations for the Authorization Header"), made from the raw
 /// target: what is signed is what is routed. No path is normalised.
 package enum CanonicalRequest {
+    /// S3 signs the path as it came; AWS's other services, and so the published vectors, resolve its dots and empty segments.
+    package enum PathForm: Sendable {
+        case asReceived, normalized
+    }
+
     /// - Parameters:
     ///   - signedHeaders: lower case, sorted
     ///   - omittingSignature: presigned requests sign their query without `X-Amz-Signature`
     package static func text(
-        _ head: RequestHead, signedHeaders: [String], payloadHash: String, omittingSignature: Bool
+        _ head: RequestHead, signedHeaders: [String], payloadHash: String, omittingSignature: Bool,
+        pathForm: PathForm = .asReceived
     ) -> String {
-        var text = head.method.name + "\n" + path(head.rawPath) + "\n"
+        var text = head.method.name + "\n" + path(head.rawPath, pathForm) + "\n"
         text += query(head.rawQuery, omittingSignature: omittingSignature) + "\n"
         for name in signedHeaders {
             text += name + ":" + head.fields.values(name).map(collapsed).joined(separator: ",") + "\n"
@@ -20,14 +26,30 @@ package enum CanonicalRequest {
     }
 
     /// Each byte decoded and encoded once, so that both `%7E` and `~` sign alike; `%2F` stays apart from `/`.
-    static func path(_ raw: Substring) -> String {
+    private static func path(_ raw: Substring, _ form: PathForm) -> String {
         guard !raw.isEmpty else { return "/" }
-        return raw.split(separator: "/", omittingEmptySubsequences: false).map { segment in
-            PercentCoding.decode(segment).map { PercentCoding.encode($0) } ?? String(segment)
-        }.joined(separator: "/")
+        let segments = raw.split(separator: "/", omittingEmptySubsequences: false)
+        return switch form {
+        case .asReceived: segments.map(recoded).joined(separator: "/")
+        case .normalized: normalized(segments)
+        }
     }
 
-    static func query(_ raw: Substring?, omittingSignature: Bool) -> String {
+    /// RFC 3986 §5.2.4, and no empty segments but a last one.
+    private static func normalized(_ segments: [Substring]) -> String {
+        var kept: [Substring] = []
+        for segment in segments {
+            switch segment {
+            case "", ".": break
+            case "..": if !kept.isEmpty { kept.removeLast() }
+            default: kept.append(segment)
+            }
+        }
+        let isFolder = !kept.isEmpty && ["", ".", ".."].contains(segments.last)
+        return "/" + kept.map(recoded).joined(separator: "/") + (isFolder ? "/" : "")
+    }
+
+    private static func query(_ raw: Substring?, omittingSignature: Bool) -> String {
         var pairs: [(String, String)] = []
         for part in (raw ?? "").split(separator: "&") {
             let halves = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

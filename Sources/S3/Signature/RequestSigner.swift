@@ -1,5 +1,5 @@
-package import HTTP
 import Crypto
+package import HTTP
 
 /// Signs requests to backends, and in tests to ourselves.
 package struct RequestSigner: Sendable {
@@ -7,6 +7,8 @@ package struct RequestSigner: Sendable {
     private let secret: String
     private let region: String
     private let service: String
+    /// Today's key, and yesterday's around midnight.
+    private let keys = SigningKeyCache(keysMax: 4)
 
     package init(accessKeyID: String, secret: String, region: String, service: String = "s3") {
         self.accessKeyID = accessKeyID
@@ -20,14 +22,14 @@ package struct RequestSigner: Sendable {
         let time = now.basicISO8601
         head.fields.set("x-amz-date", time)
         head.fields.set("x-amz-content-sha256", payload.canonicalText)
-        let names = Set(head.fields.all.map { $0.name.lowercased() }.filter { $0 == "host" || $0.hasPrefix("x-amz-") || $0 == "content-md5" })
-        let signed = names.sorted()
+        let names = head.fields.all.map { $0.name.lowercased() }
+        let signed = Set(names.filter { $0 == "host" || $0 == "content-md5" || $0.hasPrefix("x-amz-") }).sorted()
         let scope = SigningScope(date: String(time.prefix(8)), region: region, service: service)
         let canonical = CanonicalRequest.text(
             head, signedHeaders: signed, payloadHash: payload.canonicalText, omittingSignature: false)
         let signature = SignatureV4.signature(
             SignatureV4.stringToSign(canonicalRequest: canonical, time: time, scope),
-            key: SignatureV4.signingKey(secret: secret, scope))
+            key: keys.key(accessKeyID: accessKeyID, secret: secret, scope))
         head.fields.set(
             "Authorization",
             "\(SignatureV4.algorithm) Credential=\(accessKeyID)/\(scope.text), SignedHeaders=\(signed.joined(separator: ";")), "
@@ -48,7 +50,7 @@ package struct RequestSigner: Sendable {
             head, signedHeaders: ["host"], payloadHash: PayloadMode.unsigned.canonicalText, omittingSignature: true)
         let signature = SignatureV4.signature(
             SignatureV4.stringToSign(canonicalRequest: canonical, time: time, scope),
-            key: SignatureV4.signingKey(secret: secret, scope))
+            key: keys.key(accessKeyID: accessKeyID, secret: secret, scope))
         head.target += "&X-Amz-Signature=\(Hex.encode(signature))"
     }
 }

@@ -27,7 +27,7 @@ package struct SignatureClaim: Sendable, Equatable {
         case (.some, true):
             throw S3Error(.invalidArgument, "Only one authentication mechanism is allowed: header or query.")
         case (.some(let header), false): return try fromHeader(header, head)
-        case (nil, true): return try fromQuery(query)
+        case (nil, true): return try fromQuery(query, head)
         case (nil, false):
             guard !query.has("Signature"), !query.has("AWSAccessKeyId") else {
                 throw S3Error(.invalidRequest, "Signature Version 2 is not supported. Use AWS4-HMAC-SHA256.")
@@ -52,16 +52,13 @@ package struct SignatureClaim: Sendable, Equatable {
                 throw malformed("A part of the Authorization header is repeated.")
             }
         }
-        guard let credential = parts["Credential"], let signed = parts["SignedHeaders"], let signature = parts["Signature"]
+        guard let credential = parts["Credential"], let signed = parts["SignedHeaders"],
+            let signature = parts["Signature"]
         else { throw malformed("Credential, SignedHeaders and Signature are required.") }
         guard let mode = head.fields["x-amz-content-sha256"] else {
             throw S3Error(.invalidRequest, "Missing required header for this request: x-amz-content-sha256")
         }
-        guard let payload = PayloadMode(header: mode) else {
-            throw S3Error(
-                .invalidArgument,
-                "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING- form, or a valid sha256 value.")
-        }
+        let payload = try payload(mode)
         let (key, scope) = try self.credential(credential, malformed)
         return SignatureClaim(
             form: .header, accessKeyID: key, scope: scope, signedHeaders: try headerNames(signed, malformed),
@@ -77,26 +74,49 @@ package struct SignatureClaim: Sendable, Equatable {
         throw S3Error(.accessDenied, "AWS authentication requires a valid Date or x-amz-date header.")
     }
 
-    private static func fromQuery(_ query: Query) throws(S3Error) -> SignatureClaim {
+    private static func fromQuery(_ query: Query, _ head: RequestHead) throws(S3Error) -> SignatureClaim {
         func malformed(_ what: String) -> S3Error { S3Error(.authorizationQueryParametersError, what) }
-        let names = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-Date", "X-Amz-SignedHeaders", "X-Amz-Expires"]
+        let names = [
+            "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-Date", "X-Amz-SignedHeaders",
+            "X-Amz-Expires",
+        ]
         for name in names where query.pairs.filter({ $0.name == name }).count != 1 {
             throw malformed("Query-string authentication requires exactly one \(name).")
         }
         guard query["X-Amz-Algorithm"] == SignatureV4.algorithm else {
             throw malformed("X-Amz-Algorithm only supports AWS4-HMAC-SHA256.")
         }
-        guard let text = query["X-Amz-Expires"], let expires = Int64(text), text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 })
+        guard let text = query["X-Amz-Expires"], let expires = Int64(text),
+            text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 })
         else { throw malformed("X-Amz-Expires should be a number.") }
         guard (1...604_800).contains(expires) else {
             throw malformed("X-Amz-Expires must be at least 1 second and less than a week (604800 seconds).")
         }
         let (key, scope) = try credential(query["X-Amz-Credential"] ?? "", malformed)
-        let payload = query["X-Amz-Content-Sha256"].flatMap { PayloadMode(header: $0) } ?? .unsigned
+        let signedHeaders = try headerNames(query["X-Amz-SignedHeaders"] ?? "", malformed)
         return SignatureClaim(
-            form: .presigned(expires: expires), accessKeyID: key, scope: scope,
-            signedHeaders: try headerNames(query["X-Amz-SignedHeaders"] ?? "", malformed),
-            signature: query["X-Amz-Signature"] ?? "", time: query["X-Amz-Date"] ?? "", payload: payload)
+            form: .presigned(expires: expires), accessKeyID: key, scope: scope, signedHeaders: signedHeaders,
+            signature: query["X-Amz-Signature"] ?? "", time: query["X-Amz-Date"] ?? "",
+            payload: try presignedPayload(head, query, signedHeaders))
+    }
+
+    /// UNSIGNED-PAYLOAD unless the signer put another form into the query, or into a header that it signed.
+    private static func presignedPayload(
+        _ head: RequestHead, _ query: Query, _ signedHeaders: [String]
+    ) throws(S3Error) -> PayloadMode {
+        let name = "x-amz-content-sha256"
+        let signedHeader = signedHeaders.contains(name) ? head.fields[name] : nil
+        guard let text = query["X-Amz-Content-Sha256"] ?? signedHeader else { return .unsigned }
+        return try payload(text)
+    }
+
+    private static func payload(_ text: String) throws(S3Error) -> PayloadMode {
+        guard let payload = PayloadMode(header: text) else {
+            throw S3Error(
+                .invalidArgument,
+                "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING- form, or a valid sha256 value.")
+        }
+        return payload
     }
 
     /// `KEY/DATE/REGION/SERVICE/aws4_request`; the key itself may contain slashes.
@@ -109,7 +129,8 @@ package struct SignatureClaim: Sendable, Equatable {
         }
         let tail = parts.suffix(4)
         let key = parts.dropLast(4).joined(separator: "/")
-        let scope = SigningScope(date: tail[tail.startIndex], region: tail[tail.startIndex + 1], service: tail[tail.startIndex + 2])
+        let scope = SigningScope(
+            date: tail[tail.startIndex], region: tail[tail.startIndex + 1], service: tail[tail.startIndex + 2])
         return (key, scope)
     }
 

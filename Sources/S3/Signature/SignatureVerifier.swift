@@ -1,6 +1,5 @@
-package import HTTP
 import Crypto
-import Synchronization
+package import HTTP
 
 /// What a verified signature yields: the key to go on with for chunks.
 package struct VerifiedSignature: Sendable {
@@ -13,18 +12,11 @@ package struct VerifiedSignature: Sendable {
 /// Verifies Signature Version 4 in header and query (DESIGN §9).
 package final class SignatureVerifier: Sendable {
     package static let skewMax: Int64 = 15 * 60
-    /// Derived keys that are kept; when full, all are dropped.
     private static let keysMax = 256
-
-    private struct CacheKey: Hashable {
-        let accessKeyID: String
-        let secretHash: [UInt8]
-        let scope: SigningScope
-    }
 
     private let region: String
     private let service: String
-    private let keys = Mutex<[CacheKey: [UInt8]]>([:])
+    private let keys = SigningKeyCache(keysMax: SignatureVerifier.keysMax)
 
     package init(region: String, service: String = "s3") {
         self.region = region
@@ -42,8 +34,11 @@ package final class SignatureVerifier: Sendable {
         try checkSignedHeaders(claim, head)
         let presigned = if case .presigned = claim.form { true } else { false }
         let canonical = CanonicalRequest.text(
-            head, signedHeaders: claim.signedHeaders, payloadHash: claim.payload.canonicalText, omittingSignature: presigned)
-        let key = signingKey(claim, secret: secret ?? "unknown")
+            head, signedHeaders: claim.signedHeaders, payloadHash: claim.payload.canonicalText,
+            omittingSignature: presigned)
+        // All unknown ids share one place in the cache, so that made-up ones cannot push the real ones out.
+        let key = keys.key(
+            accessKeyID: secret == nil ? "" : claim.accessKeyID, secret: secret ?? "unknown", claim.scope)
         let expected = SignatureV4.signature(
             SignatureV4.stringToSign(canonicalRequest: canonical, time: claim.time, claim.scope), key: key)
         let matches = constantTimeEquals(expected, Hex.decode(claim.signature) ?? [])
@@ -53,19 +48,22 @@ package final class SignatureVerifier: Sendable {
         guard matches else {
             throw S3Error(
                 .signatureDoesNotMatch,
-                "The request signature we calculated does not match the one provided. Check the key and the signing method.")
+                "The request signature we calculated does not match the one provided. Check the key and the signing method."
+            )
         }
         return VerifiedSignature(claim: claim, signingKey: key)
     }
 
     private func checkScope(_ claim: SignatureClaim) throws(S3Error) {
-        let code: S3ErrorCode = claim.form == .header ? .authorizationHeaderMalformed : .authorizationQueryParametersError
+        let code: S3ErrorCode =
+            claim.form == .header ? .authorizationHeaderMalformed : .authorizationQueryParametersError
         guard claim.scope.service == service else {
             throw S3Error(code, "The credential's service is '\(claim.scope.service)'; expecting '\(service)'.")
         }
-        guard claim.scope.region == region || region == "us-east-1" && claim.scope.region == "" else {
+        guard claim.scope.region == region else {
             throw S3Error(
-                code, "The credential's region is '\(claim.scope.region)'; expecting '\(region)'.", details: ["Region": region])
+                code, "The credential's region is '\(claim.scope.region)'; expecting '\(region)'.",
+                details: ["Region": region])
         }
         guard claim.time.hasPrefix(claim.scope.date), claim.scope.date.utf8.count == 8 else {
             throw S3Error(code, "The credential's date does not match x-amz-date.")
@@ -85,7 +83,7 @@ package final class SignatureVerifier: Sendable {
                 throw S3Error(.accessDenied, "The request is not valid yet: its X-Amz-Date is in the future.")
             }
             guard age <= expires else {
-                throw S3Error(.accessDenied, "Request has expired.", details: ["X-Amz-Expires": "\(expires)"])
+                throw S3Error(.accessDenied, "Request has expired", details: ["X-Amz-Expires": "\(expires)"])
             }
         }
     }
@@ -109,9 +107,8 @@ package final class SignatureVerifier: Sendable {
         }
         for field in head.fields.all {
             let name = field.name.lowercased()
-            // The value of these is bound by the signature anyway.
-            let isBound = ["x-amz-content-sha256", "x-amz-date"].contains(name)
-            if name.hasPrefix("x-amz-"), !isBound, !claim.signedHeaders.contains(name) {
+            guard name.hasPrefix("x-amz-"), !claim.signedHeaders.contains(name) else { continue }
+            if !SignatureVerifier.isBoundAnyway(name, field.value, claim) {
                 throw S3Error(
                     .accessDenied, "There were headers present in the request which were not signed",
                     details: ["HeadersNotSigned": name])
@@ -119,15 +116,13 @@ package final class SignatureVerifier: Sendable {
         }
     }
 
-    private func signingKey(_ claim: SignatureClaim, secret: String) -> [UInt8] {
-        let cacheKey = CacheKey(
-            accessKeyID: claim.accessKeyID, secretHash: Digest.hash(.sha256, secret), scope: claim.scope)
-        if let key = keys.withLock({ $0[cacheKey] }) { return key }
-        let key = SignatureV4.signingKey(secret: secret, claim.scope)
-        keys.withLock { keys in
-            if keys.count >= SignatureVerifier.keysMax { keys.removeAll(keepingCapacity: true) }
-            keys[cacheKey] = key
+    /// The date is part of what is signed, and so is the payload's form; a presigned URL carries both in its query, where a header
+    /// that says something else is bound by nothing.
+    private static func isBoundAnyway(_ name: String, _ value: String, _ claim: SignatureClaim) -> Bool {
+        switch name {
+        case "x-amz-content-sha256": value == claim.payload.canonicalText
+        case "x-amz-date": value == claim.time
+        default: false
         }
-        return key
     }
 }

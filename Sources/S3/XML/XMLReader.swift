@@ -25,7 +25,8 @@ package struct XMLReader {
     private var position = 0
     private var elements = 0
 
-    package static func parse(_ input: [UInt8]) throws(XMLError) -> XMLElement {
+    /// - Parameter bytesMax: for answers of backends, which may be larger than what clients may send
+    package static func parse(_ input: [UInt8], bytesMax: Int = XMLReader.bytesMax) throws(XMLError) -> XMLElement {
         guard input.count <= bytesMax else { throw .tooLarge }
         guard String(validating: input, as: UTF8.self) != nil else { throw .malformed(offset: 0) }
         var reader = XMLReader(input: input)
@@ -37,12 +38,23 @@ package struct XMLReader {
     private mutating func document() throws(XMLError) -> XMLElement {
         if starts("\u{FEFF}") { position += 3 }
         skipSpace()
-        if starts("<?xml") { try skip(past: "?>") }
+        if starts("<?xml") { try declaration() }
         try skipMisc()
         let root = try element(depth: 1)
         try skipMisc()
         guard position == input.count else { throw malformed }
         return root
+    }
+
+    /// `<?xml version="1.0" encoding="UTF-8"?>`; another encoding would be read as what it is not.
+    private mutating func declaration() throws(XMLError) {
+        let start = position + 5
+        try skip(past: "?>")
+        let text = String(decoding: input[start..<(position - 2)], as: UTF8.self).lowercased()
+        guard let first = text.utf8.first, [0x20, 0x09, 0x0A, 0x0D].contains(first) else { throw malformed }
+        guard let encoding = text.firstRange(of: "encoding") else { return }
+        let value = text[encoding.upperBound...].split(whereSeparator: { "= \t\r\n\"'".contains($0) }).first
+        guard value == "utf-8" || value == "us-ascii" else { throw malformed }
     }
 
     private mutating func element(depth: Int) throws(XMLError) -> XMLElement {
@@ -75,11 +87,15 @@ package struct XMLReader {
             } else if input[position] == 0x26 {
                 text += try reference()
             } else {
+                guard XMLReader.isText(input[position]) else { throw malformed }
                 text.append(input[position])
                 position += 1
             }
         }
     }
+
+    /// XML 1.0 has no other control characters; keys that hold some come as references.
+    private static func isText(_ byte: UInt8) -> Bool { byte >= 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D }
 
     /// Skips attributes; true if the tag closes itself.
     private mutating func attributes() throws(XMLError) -> Bool {
@@ -125,8 +141,10 @@ package struct XMLReader {
         case "apos": return [0x27]
         default:
             let isHex = name.hasPrefix("#x")
-            guard name.hasPrefix("#"), let value = UInt32(name.dropFirst(isHex ? 2 : 1), radix: isHex ? 16 : 10),
-                value != 0, let scalar = Unicode.Scalar(value)
+            let digits = name.dropFirst(isHex ? 2 : 1)
+            guard name.hasPrefix("#"), digits.utf8.first != 0x2B, let value = UInt32(digits, radix: isHex ? 16 : 10),
+                value != 0,
+                let scalar = Unicode.Scalar(value)
             else { throw malformed }
             return Array(String(Character(scalar)).utf8)
         }
@@ -135,7 +153,7 @@ package struct XMLReader {
     private mutating func name() throws(XMLError) -> String {
         let start = position
         while position < input.count, XMLReader.isNameByte(input[position]) { position += 1 }
-        guard position > start, position - start <= 256 else { throw malformed }
+        guard position > start, position - start <= 256, !(0x2D...0x39).contains(input[start]) else { throw malformed }
         return String(decoding: input[start..<position], as: UTF8.self)
     }
 

@@ -24,7 +24,8 @@ package struct XMLWriter: Sendable {
     package mutating func text(_ name: String, _ value: Int64) { output += "<\(name)>\(value)</\(name)>" }
     package mutating func text(_ name: String, _ value: Bool) { output += "<\(name)>\(value)</\(name)>" }
 
-    /// Control characters become references, as AWS writes them: XML 1.0 forbids most, but keys may contain them.
+    /// What XML 1.0 forbids becomes a reference, as AWS writes it: keys may contain it. `encoding-type=url` is the way out for
+    /// clients whose parsers refuse that.
     private mutating func append(_ value: String) {
         for scalar in value.unicodeScalars {
             switch scalar {
@@ -33,7 +34,7 @@ package struct XMLWriter: Sendable {
             case ">": output += "&gt;"
             case "\"": output += "&quot;"
             default:
-                if scalar.value < 0x20 || scalar.value == 0x7F {
+                if scalar.value < 0x20 || scalar.value == 0x7F || scalar.value == 0xFFFE || scalar.value == 0xFFFF {
                     output += "&#x\(String(scalar.value, radix: 16, uppercase: true));"
                 } else {
                     output.unicodeScalars.append(scalar)
