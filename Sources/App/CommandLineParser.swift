@@ -1,3 +1,5 @@
+import Spec
+
 /// Turns arguments into an `Invocation`, or says what is wrong with them.
 enum CommandLineParser {
     /// - Parameter arguments: without the program's name
@@ -8,7 +10,7 @@ enum CommandLineParser {
         if name == "--help" || name == "-h" { return invocation(.help, environment) }
         if name == "--version" { return invocation(.version, environment) }
         guard let command = Command(rawValue: name) else {
-            let hint = nearest(name, Command.allCases.map(\.rawValue)).map { "; did you mean '\($0)'?" } ?? ""
+            let hint = Spelling.nearest(name, Command.allCases.map(\.rawValue)).map { "; did you mean '\($0)'?" } ?? ""
             throw CommandFailure(.usage, "there is no command '\(name)'\(hint) 'sluice help' lists them")
         }
         var result = invocation(command, environment)
@@ -47,7 +49,7 @@ enum CommandLineParser {
         let option = command.options.first { flag == "--\($0.rawValue)" || ($0.short.map { flag == "-\($0)" } ?? false) }
         guard let option else {
             let known = command.options.map { "--\($0.rawValue)" } + command.switches.map { "--\($0.rawValue)" }
-            let hint = nearest(flag, known).map { "; did you mean \($0)?" } ?? "; see 'sluice help \(command.rawValue)'"
+            let hint = Spelling.nearest(flag, known).map { "; did you mean \($0)?" } ?? "; see 'sluice help \(command.rawValue)'"
             throw CommandFailure(.usage, "\(command.rawValue) has no option \(flag)\(hint)")
         }
         guard let value = parts.count == 2 ? parts[1] : rest.popFirst() else {
@@ -56,25 +58,5 @@ enum CommandLineParser {
         guard result.options.updateValue(value, forKey: option) == nil else {
             throw CommandFailure(.usage, "\(flag) is given twice")
         }
-    }
-
-    /// The candidate within two edits of `word`, if there is one.
-    private static func nearest(_ word: String, _ candidates: [String]) -> String? {
-        candidates.map { ($0, distance(Array(word.utf8), Array($0.utf8))) }.filter { $0.1 <= 2 }.min { $0.1 < $1.1 }?.0
-    }
-
-    /// Levenshtein's edit distance.
-    private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-        var row = Array(0...b.count)
-        for (i, x) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, y) in b.enumerated() {
-                let above = row[j + 1]
-                row[j + 1] = min(above + 1, row[j] + 1, diagonal + (x == y ? 0 : 1))
-                diagonal = above
-            }
-        }
-        return row[b.count]
     }
 }

@@ -21,7 +21,7 @@ extension PostgresCatalogStore: UploadLedger {
         let sorted = backendUploadIDs.sorted { $0.key < $1.key }
         let rows = try await write(
             "SELECT open_upload_v1($1,$2,$3)",
-            [.uuid(id.raw.uuid), .uuids(sorted.map(\.key.raw.uuid)), .texts(sorted.map(\.value))])
+            [.uuid(id.raw.uuid), .uuids(sorted.map { $0.key.raw.uuid }), .texts(sorted.map { $0.value })])
         return rows.bool(0, 0)
     }
 
@@ -82,7 +82,7 @@ extension PostgresCatalogStore: UploadLedger {
             [
                 .uuid(id.raw.uuid), .int4(Int32(part.number)), .uuid(part.attempt.raw.uuid), .int8(part.size),
                 .text(part.etag),
-                FlatPairs.encode(part.checksums), .uuids(etags.map(\.key.raw.uuid)), .texts(etags.map(\.value)),
+                FlatPairs.encode(part.checksums), .uuids(etags.map { $0.key.raw.uuid }), .texts(etags.map { $0.value }),
             ])
         return rows.bool(0, 0)
     }

@@ -33,7 +33,7 @@ extension PostgresCatalogStore: WriteLedger {
     }
 
     package func commit(_ commit: WriteCommit) async throws(CatalogError) -> CommitOutcome {
-        let late = commit.failed.filter(\.value).map(\.key).sorted()
+        let late = commit.failed.filter { $0.value }.map { $0.key }.sorted()
         let rows = try await write(
             "SELECT outcome, committed_us, seq FROM commit_v1($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)",
             [

@@ -116,7 +116,7 @@ package struct WriteProtocol: Sendable, Equatable {
         case (.intending, .intended(let outcome)):
             admitted += outcome.admitted
             hasVersion = hasVersion || !outcome.admitted.isEmpty
-            refusals += outcome.refused.sorted { $0.key < $1.key }.map(\.value)
+            refusals += outcome.refused.sorted { $0.key < $1.key }.map { $0.value }
             return intendMore()
         case (.intending, .intentFailed(let error)):
             // An intent whose reply was lost may have left rows: they are doomed now, or their lease runs out.
@@ -167,7 +167,7 @@ package struct WriteProtocol: Sendable, Equatable {
 
     private var tooFew: WriteRefusal {
         .backendsFailed(
-            succeeded: uploaded.count, required: requirement.ack, errors: failed.sorted { $0.key < $1.key }.map(\.value))
+            succeeded: uploaded.count, required: requirement.ack, errors: failed.sorted { $0.key < $1.key }.map { $0.value })
     }
 
     private mutating func committed(_ outcome: CommitOutcome, _ copies: Int) -> [Effect] {
@@ -191,7 +191,7 @@ package struct WriteProtocol: Sendable, Equatable {
     private mutating func giveUp(_ refusal: WriteRefusal) -> [Effect] {
         stage = .givingUp(refusal)
         // What was uploaded has arrived; only what failed without an answer may arrive late.
-        return [.giveUp(late: failed.filter(\.value.mayArriveLate).map(\.key).sorted())]
+        return [.giveUp(late: failed.filter { $0.value.mayArriveLate }.map { $0.key }.sorted())]
     }
 
     private mutating func finish(_ result: WriteResult) -> [Effect] {

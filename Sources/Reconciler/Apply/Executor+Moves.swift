@@ -66,7 +66,7 @@ extension Executor {
             case .catalogFailed(let error): return .failed(evidence: "catalog: \(error)")
             }
         }
-        let staying = planner.roles.filter { $0.value == .staying }.map(\.key).sorted()
+        let staying = planner.roles.filter { $0.value == .staying }.map { $0.key }.sorted()
         var doomed = 0
         for copy in live where decision.dooms.contains(copy.backend) {
             let request = DoomRequest(

@@ -71,7 +71,7 @@ package struct Executor: Sendable {
         for record in observed.fleet.backends where record.phase == .draining && planner.roles[record.id] == .leaving {
             try await work(.leaving(record.id), planner, desired, &outcome)
         }
-        let counted = planner.roles.filter { $0.value == .staying || $0.value == .away }.map(\.key).sorted()
+        let counted = planner.roles.filter { $0.value == .staying || $0.value == .away }.map { $0.key }.sorted()
         for bucket in observed.fleet.buckets where plan.repair.copies > 0 {
             let factor = desired.replication(of: bucket.name).factor
             try await work(.short(bucket: bucket.id, factor: factor, staying: counted), planner, desired, &outcome)
