@@ -40,7 +40,7 @@ final class Draft: Sendable {
         try Draft.hold(fd, name, root.scratch)
     }
 
-    /// Locks a new file. Between its making and the lock a sweep may have taken it for remains.
+    /// Locks a new file. Should a sweep have taken it before, its clock being off by a minute, that is seen here.
     private static func hold(_ fd: CInt, _ name: String, _ scratch: Folder) throws(StoreError) {
         while flock(fd, LOCK_EX) != 0 {
             guard errno == EINTR else { throw scratch.failure("flock", name) }

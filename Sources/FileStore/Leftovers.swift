@@ -5,6 +5,8 @@ import S3
 enum Leftovers {
     /// Seconds without change after which an upload folder without its `key` file is the rest of a Create or an Abort.
     private static let brokenUploadAge = 3600
+    /// Seconds without change before a draft can be remains: a living one is not locked yet for an instant after its making.
+    private static let draftAge = 60
 
     /// Removes drafts that nobody holds open, and uploads that never began or have ended. Safe beside other processes. Blocks.
     /// - Returns: how many it removed
@@ -30,7 +32,7 @@ enum Leftovers {
         return removed
     }
 
-    /// A draft is alive while its writer holds its lock.
+    /// A draft is alive while its writer holds its lock, however long ago it was written to.
     private static func isDead(_ name: String, _ scratch: Folder) throws(StoreError) -> Bool {
         let fd: CInt
         do throws(StoreError) {
@@ -40,6 +42,8 @@ enum Leftovers {
             throw error
         }
         defer { close(fd) }
-        return flock(fd, LOCK_EX | LOCK_NB) == 0
+        var info = stat()
+        guard fstat(fd, &info) == 0 else { throw scratch.failure("fstat", name) }
+        return time(nil) - info.st_mtim.tv_sec > draftAge && flock(fd, LOCK_EX | LOCK_NB) == 0
     }
 }

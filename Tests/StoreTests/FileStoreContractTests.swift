@@ -58,6 +58,12 @@ final class TemporaryStore: Sendable {
         return names.filter { $0 != "." && $0 != ".." }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
+    /// As if it had been written that long ago.
+    func age(_ below: String, seconds: Int) throws {
+        let then = timespec(tv_sec: time(nil) - seconds, tv_nsec: 0)
+        guard utimensat(AT_FDCWD, root + "/" + below, [then, then], 0) == 0 else { throw SystemError("utimensat \(below)") }
+    }
+
     func write(_ below: String, _ text: String) throws {
         let fd = open(root + "/" + below, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         guard fd >= 0 else { throw SystemError("open \(below)") }

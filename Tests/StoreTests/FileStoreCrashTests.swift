@@ -85,13 +85,19 @@ private final class Flag: Sendable {
 
     @Test func `the first write of a new process removes what dead ones left`() async throws {
         let temporary = try await TemporaryStore()
-        try temporary.write(".sluice-tmp/put-0123", "half a body")
-        try temporary.write(".sluice-tmp/put-0123.meta", "half")
-        try temporary.write(".sluice-tmp/put-4567.meta", "alone")
-        _ = try? await temporary.store.head("absent")
-        #expect(temporary.scratch.count == 3, "a reader must not write")
-        try await put(temporary.store, "x")
-        #expect(temporary.scratch == [])
+        for name in ["put-0123", "put-0123.meta", "put-4567.meta"] {
+            try temporary.write(".sluice-tmp/" + name, "half")
+            try temporary.age(".sluice-tmp/" + name, seconds: 120)
+        }
+        try temporary.write(".sluice-tmp/put-young", "may be locked in an instant")
+        #expect(mkdir(temporary.root + "/.sluice-tmp/upload-0123", 0o700) == 0)
+        try temporary.write(".sluice-tmp/upload-0123/part-1-0123", "aborted half-way")
+        try temporary.age(".sluice-tmp/upload-0123", seconds: 7200)
+        let store = temporary.store
+        #expect(await code { () async throws(StoreError) in _ = try await store.head("absent") } == .noSuchKey)
+        #expect(temporary.scratch.count == 5, "a reader must not write")
+        try await put(store, "x")
+        #expect(temporary.scratch == ["put-young"])
     }
 
     @Test func `a write under way is not taken for remains, nor is an open upload`() async throws {
@@ -102,6 +108,7 @@ private final class Flag: Sendable {
         let body = HeldBody(bytes)
         async let stored = store.put("b/large", length: Int64(bytes.count), body: body, metadata: metadata, ifAbsent: false)
         for await _ in body.arrived {}
+        for name in temporary.scratch { try temporary.age(".sluice-tmp/" + name, seconds: 7200) }
         let other = DirectoryStore(root: temporary.root, pool: temporary.pool)
         #expect(try await other.removeLeftovers() == 0)
         body.release()
