@@ -3,14 +3,18 @@
 /// Bodies move through Sluice as a sequence of `Bytes`, so one buffer that was read from a socket can be
 /// written to several backends at once and is freed when the last of them has let go.
 package struct Bytes: Sendable {
-    /// Owns one malloc'ed block for as long as any slice refers to it.
+    /// Owns one block of memory for as long as any slice refers to it.
     ///
     /// `@unchecked Sendable`: the block is written only inside `Bytes.init(capacity:filling:)`, before the first
     /// `Bytes` exists that could be shared; afterwards it is only read.
     private final class Block: @unchecked Sendable {
         let base: UnsafeMutableRawPointer
-        init(capacity: Int) { base = UnsafeMutableRawPointer.allocate(byteCount: max(capacity, 1), alignment: 16) }
-        deinit { base.deallocate() }
+        private let capacity: Int
+        init(capacity: Int) {
+            self.capacity = capacity
+            base = BlockCache.take(capacity)
+        }
+        deinit { BlockCache.giveBack(base, capacity) }
     }
 
     private let block: Block?
