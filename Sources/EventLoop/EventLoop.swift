@@ -15,6 +15,10 @@ package final class EventLoop: TaskExecutor, SerialExecutor, Sendable {
         var isStopping = false
     }
 
+    /// Rounds of jobs between two looks at the sockets and timers: jobs that make jobs cost no system call each, and cannot keep
+    /// the loop to themselves either.
+    private static let roundsMax = 8
+
     package let name: String
     let epoll: CInt
     private let wakeup: CInt
@@ -97,18 +101,27 @@ package final class EventLoop: TaskExecutor, SerialExecutor, Sendable {
         var events = [epoll_event](repeating: epoll_event(), count: 256)
         var jobs: [UnownedJob] = []
         while true {
-            jobs.removeAll(keepingCapacity: true)
-            let isStopping = shared.withLock { shared in
-                swap(&jobs, &shared.jobs)
-                shared.isWakeupPending = !jobs.isEmpty
-                return shared.isStopping
-            }
-            if isStopping && jobs.isEmpty { return }
-            for job in jobs {
-                job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
-            }
+            var rounds = 0
+            repeat {
+                rounds += 1
+                if !takeJobs(&jobs) && jobs.isEmpty { return }
+                for job in jobs {
+                    job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+                }
+            } while !jobs.isEmpty && rounds < EventLoop.roundsMax
             poll(&events, timeout: jobs.isEmpty ? timers.withLock { $0.millisecondsUntilNext() } : 0)
             for resume in timers.withLock({ $0.takeDue() }) { resume() }
+        }
+    }
+
+    /// Replaces `jobs` by those that wait; false if the loop is to stop once there are none.
+    private func takeJobs(_ jobs: inout [UnownedJob]) -> Bool {
+        jobs.removeAll(keepingCapacity: true)
+        return shared.withLock { shared in
+            swap(&jobs, &shared.jobs)
+            // Until the next look, whoever adds a job need not wake a loop that has some.
+            shared.isWakeupPending = !jobs.isEmpty
+            return !shared.isStopping
         }
     }
 

@@ -123,7 +123,8 @@ import Transport
 
     @Test func `a client that closed its side still gets the whole answer`() async throws {
         let answer: @Sendable (Request) async -> Response = { _ in
-            Response(ResponseHead(.ok), body: .stream(length: 3_000_000, Pattern(length: 3_000_000)))
+            let run = Bytes([UInt8](repeating: 65, count: 100_000))
+            return Response(ResponseHead(.ok), body: .stream(length: 3_000_000, BytesReader(runs: Array(repeating: run, count: 30))))
         }
         try await withServer(answer: answer) { served in
             let peer = try await served.peer()
