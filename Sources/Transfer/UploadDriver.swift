@@ -77,30 +77,42 @@ package struct UploadDriver: Sendable {
         }
     }
 
+    private enum Opening: Sendable {
+        case opened(CopyID, String)
+        case failed(StoreError)
+    }
+
     private func open(_ candidates: [CopyCandidate], _ metadata: StoredMetadata) async -> ([CopyID: String], [StoreError]) {
         let context = context
-        return await withTaskGroup(of: (CopyID, Result<String, StoreError>).self) { group in
+        let openings = await withTaskGroup(of: Opening.self) { group in
             for candidate in candidates {
-                group.addTask {
-                    guard let store = context.stores[candidate.backend] else {
-                        return (candidate.id, .failure(StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured")))
-                    }
-                    do throws(StoreError) {
-                        return (candidate.id, .success(try await store.createUpload(candidate.physicalKey, metadata: metadata)))
-                    } catch {
-                        return (candidate.id, .failure(error))
-                    }
-                }
+                group.addTask { await UploadDriver.open(candidate, metadata, context) }
             }
-            var opened: [CopyID: String] = [:]
-            var errors: [StoreError] = []
-            for await (id, result) in group {
-                switch result {
-                case .success(let upload): opened[id] = upload
-                case .failure(let error): errors.append(error)
-                }
+            var openings: [Opening] = []
+            for await opening in group { openings.append(opening) }
+            return openings
+        }
+        var opened: [CopyID: String] = [:]
+        var errors: [StoreError] = []
+        for opening in openings {
+            switch opening {
+            case .opened(let copy, let upload): opened[copy] = upload
+            case .failed(let error): errors.append(error)
             }
-            return (opened, errors)
+        }
+        return (opened, errors)
+    }
+
+    private static func open(
+        _ candidate: CopyCandidate, _ metadata: StoredMetadata, _ context: TransferContext
+    ) async -> Opening {
+        guard let store = context.stores[candidate.backend] else {
+            return .failed(StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured"))
+        }
+        do throws(StoreError) {
+            return .opened(candidate.id, try await store.createUpload(candidate.physicalKey, metadata: metadata))
+        } catch {
+            return .failed(error)
         }
     }
 

@@ -67,7 +67,7 @@ struct StatusProjector {
             ]
             if observed.isTrusted(record) { return base + [make(.identified, .yes, .identityConfirmed, "the marker matches"), ready(record, make)] }
             let found: String
-            if case .mismatch(found: let text) = finding { found = "the marker there is '\(text)'" } else { found = "its marker is missing" }
+            if case .mismatch(found: let text) = finding { found = "the marker there is '\(text.filter { $0 != "\n" })'" } else { found = "its marker is missing" }
             let message = "\(found): is this another bucket or an empty disk? Nothing is written, deleted or concluded until the right one is back."
             return base + [make(.identified, .no, .identityMismatch, message), make(.ready, .no, .identityMismatch, message)]
         }
