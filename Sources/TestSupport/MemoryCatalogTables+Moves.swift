@@ -41,7 +41,7 @@ extension CatalogTables {
     }
 
     private func current(in bucket: BucketID) -> [VersionID] {
-        objects.filter { $0.key.bucket == bucket }.sorted { $0.key < $1.key }.compactMap(\.value.current)
+        objects.filter { $0.key.bucket == bucket }.sorted { $0.key < $1.key }.compactMap { $0.value.current }
     }
 
     private func held(_ version: VersionID, on staying: [BackendID]) -> [CopyRow] {
