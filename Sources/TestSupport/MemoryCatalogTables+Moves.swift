@@ -26,7 +26,10 @@ extension CatalogTables {
             let there = copies.values.filter { $0.copy.backend == backend && $0.copy.state == .live }
             return Set(there.map(\.copy.version)).filter { versions[$0]?.committedAt != nil }.sorted()
         case .short(let bucket, let factor, let staying):
-            return current(in: bucket).filter { held($0, on: staying).count < factor }
+            return current(in: bucket).filter { version in
+                held(version, on: staying).count < factor
+                    || copies(of: version).contains { $0.copy.state == .live && $0.copy.isSuspect && staying.contains($0.copy.backend) }
+            }
         case .surplus(let bucket, let factor, let staying):
             let delay = (revisions.last?.trimDelay ?? .zero).microseconds
             return current(in: bucket).filter { version in
@@ -38,7 +41,7 @@ extension CatalogTables {
     }
 
     private func current(in bucket: BucketID) -> [VersionID] {
-        objects.filter { $0.key.bucket == bucket }.sorted { $0.key < $1.key }.compactMap(\.value.current)
+        objects.filter { $0.key.bucket == bucket }.sorted { $0.key < $1.key }.compactMap { $0.value.current }
     }
 
     private func held(_ version: VersionID, on staying: [BackendID]) -> [CopyRow] {

@@ -13,8 +13,8 @@ package struct CatalogTables: Sendable {
         case doomWithoutRecount
         /// A new copy may begin on any backend.
         case intentWithoutGate
-        /// Rows are forgotten without a second look at the late-arrival horizon.
-        case noHorizon
+        /// A name may be used by several copies.
+        case sharedNames
     }
 
     /// Microseconds since 1970.
@@ -147,7 +147,7 @@ package struct CatalogTables: Sendable {
     mutating func step(_ id: CopyID, to next: CopyState, bytes: Int64? = nil) throws(CatalogError) {
         guard var row = copies[id] else { throw .internalError(evidence: "there is no copy \(id)") }
         let isSame = row.copy.state == next
-        guard isSame || row.copy.state.mayBecome(next) || ablations.contains(.commitWithoutFence) else {
+        guard isSame || row.copy.state.mayBecome(next) else {
             throw .internalError(evidence: "copy \(id) may not go from \(row.copy.state) to \(next)")
         }
         count(row, -1)
@@ -164,7 +164,7 @@ package struct CatalogTables: Sendable {
 
     mutating func insert(_ row: CopyRow) throws(CatalogError) {
         let name = PhysicalAddress(backend: row.copy.backend, name: Array(row.copy.physicalKey.utf8))
-        guard copies[row.copy.id] == nil, physicalNames.insert(name).inserted || ablations.contains(.intentWithoutGate) else {
+        guard copies[row.copy.id] == nil, physicalNames.insert(name).inserted || ablations.contains(.sharedNames) else {
             throw .internalError(evidence: "23505 duplicate copy or name \(row.copy.physicalKey)")
         }
         var row = row

@@ -26,8 +26,15 @@ package final class MemoryStore: ObjectStore {
         case delete(String)
     }
 
+    /// Names by their bytes: Swift compares text by canonical equivalence, backends do not.
+    private struct Name: Hashable, Sendable {
+        let bytes: [UInt8]
+        init(_ text: String) { bytes = Array(text.utf8) }
+        var text: String { String(decoding: bytes, as: UTF8.self) }
+    }
+
     private struct State: Sendable {
-        var objects: [String: Stored] = [:]
+        var objects: [Name: Stored] = [:]
         var uploads: [String: Pending] = [:]
         var rules: [StoreFaultRule] = []
         var late: [LateEffect] = []
@@ -54,9 +61,9 @@ package final class MemoryStore: ObjectStore {
     // MARK: What tests see and do
 
     /// In byte order.
-    package var names: [String] { state.withLock { $0.objects.keys.sorted(by: MemoryStore.inByteOrder) } }
+    package var names: [String] { state.withLock { $0.objects.keys.map(\.text) }.sorted(by: MemoryStore.inByteOrder) }
     package var openUploadCount: Int { state.withLock { $0.uploads.count } }
-    package func stored(_ key: String) -> Stored? { state.withLock { $0.objects[key] } }
+    package func stored(_ key: String) -> Stored? { state.withLock { $0.objects[Name(key)] } }
     package func calls(_ call: StoreCall) -> Int { state.withLock { $0.calls[call] ?? 0 } }
 
     /// The next `times` calls of this kind (of this key, if one is named) meet the fault.
@@ -71,8 +78,8 @@ package final class MemoryStore: ObjectStore {
         state.withLock { state in
             for effect in state.late {
                 switch effect {
-                case .put(let key, let stored): state.objects[key] = stored
-                case .delete(let key): state.objects[key] = nil
+                case .put(let key, let stored): state.objects[Name(key)] = stored
+                case .delete(let key): state.objects[Name(key)] = nil
                 }
             }
             state.late = []
@@ -80,16 +87,16 @@ package final class MemoryStore: ObjectStore {
     }
 
     /// The object vanishes behind our back.
-    package func lose(_ key: String) { state.withLock { $0.objects[key] = nil } }
+    package func lose(_ key: String) { state.withLock { $0.objects[Name(key)] = nil } }
 
-    func keep(_ key: String, _ stored: Stored) { state.withLock { $0.objects[key] = stored } }
+    func keep(_ key: String, _ stored: Stored) { state.withLock { $0.objects[Name(key)] = stored } }
 
     /// One bit of the object turns.
     package func damage(_ key: String) {
         state.withLock { state in
-            guard var bytes = state.objects[key]?.bytes.array, !bytes.isEmpty else { return }
+            guard var bytes = state.objects[Name(key)]?.bytes.array, !bytes.isEmpty else { return }
             bytes[bytes.count / 2] ^= 1
-            state.objects[key]?.bytes = Bytes(bytes)
+            state.objects[Name(key)]?.bytes = Bytes(bytes)
         }
     }
 
@@ -98,7 +105,7 @@ package final class MemoryStore: ObjectStore {
     func begin(_ call: StoreCall, _ key: String) async throws(StoreError) -> StoreFault? {
         let fault = state.withLock { state -> StoreFault? in
             state.calls[call, default: 0] += 1
-            guard let index = state.rules.firstIndex(where: { $0.call == call && ($0.key ?? key) == key }) else { return nil }
+            guard let index = state.rules.firstIndex(where: { $0.call == call && ($0.key.map(Name.init) ?? Name(key)) == Name(key) }) else { return nil }
             state.rules[index].times -= 1
             let fault = state.rules[index].fault
             if state.rules[index].times == 0 { state.rules.remove(at: index) }
@@ -151,11 +158,11 @@ package final class MemoryStore: ObjectStore {
 
     private func write(_ key: String, _ stored: Stored, ifAbsent: Bool, _ fault: StoreFault?) throws(StoreError) {
         let taken = state.withLock { state in
-            if ifAbsent, capabilities.conditionalCreate, state.objects[key] != nil { return true }
+            if ifAbsent, capabilities.conditionalCreate, state.objects[Name(key)] != nil { return true }
             switch fault {
             case .late: state.late.append(.put(key, stored))
             case .lying: break
-            case nil, .lostReply, .corrupting, .cutAfter, .fail, .held: state.objects[key] = stored
+            case nil, .lostReply, .corrupting, .cutAfter, .fail, .held: state.objects[Name(key)] = stored
             }
             return false
         }
@@ -181,7 +188,7 @@ package final class MemoryStore: ObjectStore {
 
     package func get(_ key: String, range: ByteRange?) async throws(StoreError) -> StoreReading {
         let fault = try await begin(.get, key)
-        guard let stored = state.withLock({ $0.objects[key] }) else {
+        guard let stored = state.withLock({ $0.objects[Name(key)] }) else {
             throw StoreError(.noSuchKey, mayArriveLate: false, evidence: key)
         }
         let size = Int64(stored.bytes.count)
@@ -201,7 +208,7 @@ package final class MemoryStore: ObjectStore {
 
     package func head(_ key: String) async throws(StoreError) -> StoredObject {
         _ = try await begin(.head, key)
-        guard let stored = state.withLock({ $0.objects[key] }) else {
+        guard let stored = state.withLock({ $0.objects[Name(key)] }) else {
             throw StoreError(.noSuchKey, mayArriveLate: false, evidence: key)
         }
         return StoredObject(
@@ -212,12 +219,12 @@ package final class MemoryStore: ObjectStore {
         _ = try await begin(.list, prefix)
         let found = state.withLock { state in
             state.objects.filter { key, _ in
-                key.utf8.starts(with: prefix.utf8) && (after.map { MemoryStore.inByteOrder($0, key) } ?? true)
+                key.bytes.starts(with: prefix.utf8) && (after.map { $0.utf8.lexicographicallyPrecedes(key.bytes) } ?? true)
             }
         }
-        let page = found.sorted { MemoryStore.inByteOrder($0.key, $1.key) }.prefix(limit)
+        let page = found.sorted { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }.prefix(limit)
         return StoreListing(
-            entries: page.map { .init(key: $0.key, size: Int64($0.value.bytes.count), etag: $0.value.etag) },
+            entries: page.map { .init(key: $0.key.text, size: Int64($0.value.bytes.count), etag: $0.value.etag) },
             isTruncated: found.count > limit)
     }
 
@@ -227,7 +234,7 @@ package final class MemoryStore: ObjectStore {
             switch fault {
             case .late: state.late.append(.delete(key))
             case .lying: break
-            case nil, .lostReply, .corrupting, .cutAfter, .fail, .held: state.objects[key] = nil
+            case nil, .lostReply, .corrupting, .cutAfter, .fail, .held: state.objects[Name(key)] = nil
             }
         }
         switch fault {
@@ -257,7 +264,7 @@ package final class MemoryStore: ObjectStore {
         let bytes = try await MemoryStore.receive(body, length, cutAfter: fault?.cut)
         let etag = etag(bytes)
         let isOpen = state.withLock { state in
-            guard state.uploads[uploadID]?.key == key else { return false }
+            guard state.uploads[uploadID].map({ Name($0.key) }) == Name(key) else { return false }
             state.uploads[uploadID]?.parts[number] = (bytes, etag)
             return true
         }
@@ -268,7 +275,7 @@ package final class MemoryStore: ObjectStore {
 
     package func completeUpload(_ key: String, uploadID: String, parts: [StoredPart]) async throws(StoreError) -> StoredObject {
         let fault = try await begin(.completeUpload, key)
-        guard let upload = state.withLock({ $0.uploads[uploadID] }), upload.key == key else {
+        guard let upload = state.withLock({ $0.uploads[uploadID] }), Name(upload.key) == Name(key) else {
             throw StoreError(.noSuchUpload, mayArriveLate: false, evidence: uploadID)
         }
         var joined: [UInt8] = []
@@ -284,7 +291,7 @@ package final class MemoryStore: ObjectStore {
         let whole = hasDigestETags ? Hex.encode(Digest.hash(.md5, digests)) + "-\(parts.count)" : etag(bytes)
         state.withLock { state in
             state.uploads[uploadID] = nil
-            state.objects[key] = Stored(bytes: bytes, metadata: upload.metadata, etag: whole, providerVersion: nil)
+            state.objects[Name(key)] = Stored(bytes: bytes, metadata: upload.metadata, etag: whole, providerVersion: nil)
         }
         if case .lostReply = fault { throw MemoryStore.lost(.completeUpload) }
         return StoredObject(size: Int64(bytes.count), etag: whole, metadata: upload.metadata)
@@ -298,7 +305,7 @@ package final class MemoryStore: ObjectStore {
 
     package func openUploads(_ key: String) async throws(StoreError) -> [String] {
         _ = try await begin(.openUploads, key)
-        return state.withLock { $0.uploads.filter { $0.value.key == key }.keys.sorted() }
+        return state.withLock { $0.uploads.filter { Name($0.value.key) == Name(key) }.keys.sorted() }
     }
 
     package func listUploads(prefix: String) async throws(StoreError) -> [OpenUpload] {

@@ -2,7 +2,8 @@
 package enum MoveScope: Sendable, Equatable, Hashable {
     /// Versions with a live copy on this backend.
     case leaving(BackendID)
-    /// Versions of the bucket with fewer than `factor` live, unsuspected copies on the backends in `staying`.
+    /// Versions of the bucket with fewer than `factor` live, unsuspected copies on the backends in `staying`, or with a suspect one
+    /// there, which is to be doomed once enough others are.
     case short(bucket: BucketID, factor: Int, staying: [BackendID])
     /// Versions of the bucket with more than `factor` live copies, unsuspected and on `staying`, for longer than the trim delay.
     case surplus(bucket: BucketID, factor: Int, staying: [BackendID])

@@ -160,7 +160,10 @@ enum Migration003Movement {
             CASE p_scope
             WHEN 'leaving' THEN
                 RETURN EXISTS (SELECT 1 FROM copy WHERE version_id = p_version AND backend_id = p_backend AND state = 'live');
-            WHEN 'short' THEN RETURN held(p_version, p_staying) < p_factor;
+            WHEN 'short' THEN
+                -- A suspect copy is work until it is doomed, also when the worker that replaced it went away before that.
+                RETURN held(p_version, p_staying) < p_factor OR EXISTS (
+                    SELECT 1 FROM copy WHERE version_id = p_version AND state = 'live' AND suspect AND backend_id = ANY (p_staying));
             WHEN 'surplus' THEN
                 IF held(p_version, p_staying) <= p_factor THEN RETURN false; END IF;
                 SELECT make_interval(secs => trim_delay_ms / 1000.0) INTO delay FROM spec_revision ORDER BY revision DESC LIMIT 1;

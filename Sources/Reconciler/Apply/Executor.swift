@@ -72,7 +72,10 @@ package struct Executor: Sendable {
             try await work(.leaving(record.id), planner, desired, &outcome)
         }
         let counted = planner.roles.filter { $0.value == .staying || $0.value == .away }.map { $0.key }.sorted()
-        for bucket in observed.fleet.buckets where plan.repair.copies > 0 {
+        for bucket in observed.fleet.buckets {
+            // A suspect copy that was replaced is still to be doomed.
+            let hasSuspects = observed.groups.contains { $0.bucket == bucket.id && !$0.suspects.isEmpty }
+            guard plan.repair.copies > 0 || hasSuspects else { continue }
             let factor = desired.replication(of: bucket.name).factor
             try await work(.short(bucket: bucket.id, factor: factor, staying: counted), planner, desired, &outcome)
         }

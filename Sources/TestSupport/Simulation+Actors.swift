@@ -1,0 +1,147 @@
+import Catalog
+import S3
+import Transfer
+
+/// Who comes, and how it all must end.
+extension Simulation {
+    private var objects: [ObjectName] { Simulation.keys.map { ObjectName(bucket: Simulation.bucket, key: $0) } }
+    private var backendIDs: [BackendID] { (1...Simulation.backendCount).map { BackendID($0) } }
+
+    mutating func spawnAny() {
+        let object = random.pick(objects) ?? objects[0]
+        switch random.below(100) {
+        case 0..<32: spawn(writer(object))
+        case 32..<38: spawn(SimulatedTransaction(.delete(object)))
+        case 38..<50: spawn(SimulatedReader(object))
+        case 50..<66: spawn(deleter(random.pick(backendIDs) ?? backendIDs[0]))
+        case 66..<86: if let scope = random.pick(scopes) { spawn(mover(scope)) }
+        case 86..<91: spawn(SimulatedTransaction(.reap))
+        case 91..<94: spawn(SimulatedTransaction(.forget))
+        default: operate()
+        }
+    }
+
+    private mutating func writer(_ object: ObjectName) -> SimulatedWriter {
+        let version = identifiers.makeVersionID()
+        let token = random.next() | 1
+        // An instance that has not seen the latest phases may choose any backend: the gate decides.
+        let chosen = backendIDs.shuffled(using: &random).prefix(3)
+        let make = candidates
+        let precondition =
+            random.chance(20) ? WritePrecondition(ifNoneMatch: .any) : random.chance(10) ? WritePrecondition(ifMatch: .any) : .none
+        return SimulatedWriter(
+            object: object, version: version, token: token, lease: identifiers.makeLeaseToken(), precondition: precondition,
+            candidates: chosen.map { make($0, object, version) }, requirement: WriteRequirement(ack: 2, minAck: random.chance(50) ? 1 : 2),
+            guessesLostCommits: ablation == .guessedCommit)
+    }
+
+    private var candidates: @Sendable (BackendID, ObjectName, VersionID) -> CopyCandidate {
+        let identifiers = identifiers
+        let isShared = ablation == .reusedNames
+        return { backend, object, version in
+            let name = PhysicalName(
+                keyPrefix: "p/", bucket: "photos", key: object.key, version: version, suffix: identifiers.makeNameSuffix())
+            return CopyCandidate(
+                id: identifiers.makeCopyID(), backend: backend, physicalKey: isShared ? "p/photos/\(object.key)" : name.text)
+        }
+    }
+
+    private func deleter(_ backend: BackendID) -> SimulatedDeleter {
+        SimulatedDeleter(
+            backend: backend, token: identifiers.makeLeaseToken(), horizon: ablation == .noHorizon ? .zero : SimulatedLimits.horizon)
+    }
+
+    private var scopes: [MoveScope] {
+        let draining = tables.backends.values.filter { $0.phase == .draining }.map(\.id).sorted()
+        return draining.map { .leaving($0) } + [
+            .short(bucket: Simulation.bucket, factor: Simulation.factor, staying: active),
+            .surplus(bucket: Simulation.bucket, factor: Simulation.factor, staying: active),
+        ]
+    }
+
+    private func mover(_ scope: MoveScope) -> SimulatedMover {
+        SimulatedMover(
+            scope: scope, token: identifiers.makeLeaseToken(), factor: Simulation.factor, isTrusting: ablation == .unverifiedCopy,
+            candidate: candidates)
+    }
+
+    /// An edit of the operator; as many backends as copies are wanted stay active.
+    private mutating func operate() {
+        guard let record = random.pick(tables.backends.values.sorted { $0.id < $1.id }) else { return }
+        switch record.phase {
+        case .active:
+            if active.count > Simulation.factor { spawn(SimulatedTransaction(.change(record.id, from: .active, to: .draining))) }
+        case .draining:
+            spawn(SimulatedTransaction(.change(record.id, from: .draining, to: random.chance(60) ? .drained : .active)))
+        case .drained: spawn(SimulatedTransaction(.change(record.id, from: .drained, to: .active)))
+        case .retiring, .retired: break
+        }
+    }
+
+    // MARK: Convergence
+
+    /// Faults have stopped: in a bounded number of rounds nothing is left to do, and everything is as it should be.
+    mutating func converge() throws(SimulationFailure) {
+        note("faults stop")
+        try settle()
+        // Two edits at once may have left too few: the operator takes some back.
+        for id in backendIDs where active.count < Simulation.factor {
+            if let phase = tables.backends[id]?.phase, phase != .active { _ = tables.change(id, from: phase, to: .active) }
+        }
+        scrub()
+        for _ in 0..<Simulation.roundsMax where leftover != nil {
+            tables.now += Duration.seconds(1_500).microseconds
+            spawn(SimulatedTransaction(.reap))
+            for backend in backendIDs { spawn(deleter(backend)) }
+            for scope in scopes { spawn(mover(scope)) }
+            try settle()
+            for record in tables.backends.values.sorted(by: { $0.id < $1.id }) where record.phase == .draining {
+                spawn(SimulatedTransaction(.change(record.id, from: .draining, to: .drained)))
+            }
+            spawn(SimulatedTransaction(.forget))
+            try settle()
+        }
+        if let leftover { violated("not converged after \(Simulation.roundsMax) rounds: \(leftover)") }
+        try check()
+    }
+
+    private static let roundsMax = 60
+
+    /// Until nobody waits for anything.
+    private mutating func settle() throws(SimulationFailure) {
+        var left = 100_000
+        while !messages.isEmpty, left > 0 {
+            left -= 1
+            step += 1
+            deliverOne()
+            try check()
+        }
+        if !messages.isEmpty { violated("messages without end") }
+        try check()
+    }
+
+    /// Reads every copy, as the scrub does: what was harmed and not noticed yet is found.
+    private mutating func scrub() {
+        for row in tables.copies.values where row.copy.state == .live {
+            if backends[row.copy.backend]?[row.copy.physicalKey] != model.token(row.copy.version) { _ = tables.markSuspect(row.copy.id) }
+        }
+    }
+
+    /// What is not yet as it should be; nil when all is.
+    private var leftover: String? {
+        let active = Set(active)
+        for row in tables.copies.values {
+            guard row.copy.state == .live, !row.copy.isSuspect else { return "\(row.copy.state) \(row.copy.physicalKey)" }
+            guard active.contains(row.copy.backend) else { return "\(row.copy.physicalKey) on \(row.copy.backend), which is not active" }
+        }
+        for object in tables.objects.values {
+            guard let version = object.current else { return "an empty row of \(object.name.key)" }
+            let held = tables.copies(of: version).count
+            if held != Simulation.factor { return "\(object.name.key) has \(held) copies" }
+        }
+        if tables.versions.count != tables.objects.count { return "versions that nobody needs" }
+        if let draining = tables.backends.values.first(where: { $0.phase == .draining }) { return "\(draining.id) is still draining" }
+        let stored = backends.values.reduce(0) { $0 + $1.count }
+        return stored == tables.copies.count ? nil : "\(stored) objects for \(tables.copies.count) copies"
+    }
+}

@@ -1,0 +1,205 @@
+import Catalog
+import S3
+import Spec
+import Transfer
+
+/// What happens when a call arrives, and whether it may.
+extension Simulation {
+    mutating func perform(_ message: SimulatedMessage) -> SimulatedAnswer {
+        note("\(message.isAbandoned ? "late " : "")\(message.call)")
+        switch message.call {
+        case .catalog(let call): return .catalog(transact(call))
+        case .backend(let id, let call):
+            guard tables.now - message.sentAt <= simulatedSignatureLife.microseconds else {
+                return .backend(.failure(StoreError(.accessDenied, mayArriveLate: false, evidence: "signed too long ago")))
+            }
+            return .backend(store(id, call))
+        }
+    }
+
+    private mutating func store(_ id: BackendID, _ call: BackendCall) -> Result<BackendAnswer, StoreError> {
+        switch call {
+        case .put(let name, let token):
+            if ablation != .reusedNames, backends[id]?[name] != nil, !random.chance(50) {
+                return .failure(StoreError(.alreadyExists, mayArriveLate: false, evidence: name))
+            }
+            backends[id]?[name] = token
+            checkBytes()
+            return .success(.stored)
+        case .get(let name):
+            guard let token = backends[id]?[name] else {
+                return .failure(StoreError(.noSuchKey, mayArriveLate: false, evidence: name))
+            }
+            return .success(.content(token))
+        case .delete(let name):
+            // No DELETE without a committed doomed row (DESIGN §2.5).
+            let isOwned = tables.copies.values.contains { row in
+                row.copy.backend == id && row.copy.physicalKey == name && (row.copy.state == .live || row.copy.state == .writing)
+            }
+            if isOwned { violated("DELETE of \(name) on \(id), which is not doomed") }
+            backends[id]?[name] = nil
+            checkBytes()
+            return .success(.deleted)
+        }
+    }
+
+    private mutating func transact(_ call: CatalogCall) -> Result<CatalogAnswer, CatalogError> {
+        let before = tables
+        let result = Result { () throws(CatalogError) in try run(call) }
+        if case .failure(let error) = result {
+            tables = before
+            if case .internalError(let evidence) = error { violated("the catalog broke a promise: \(evidence)") }
+        }
+        observe(before)
+        checkRows(before)
+        checkBytes()
+        return result
+    }
+
+    private mutating func run(_ call: CatalogCall) throws(CatalogError) -> CatalogAnswer {
+        switch call {
+        case .intend(let intent): return .intent(try tables.intend(intent))
+        case .commit(let commit): return .commit(try tables.commit(commit))
+        case .resolve(let version): return .resolution(try tables.resolve(version))
+        case .renew(let version, let token):
+            _ = tables.renew(version, token: token, lease: SimulatedLimits.writeLease)
+            return .done
+        case .giveUp(let version, let token, let late):
+            try tables.giveUp(version, token: token, late: late)
+            return .done
+        case .delete(let object):
+            let outcomes = try tables.delete(
+                bucket: object.bucket, [DeleteRequest(key: object.key)], readGrace: SimulatedLimits.readGrace)
+            return .deleted(outcomes.first ?? .deleted)
+        case .current(let object): return .placed(tables.current(object))
+        case .markSuspect(let copy):
+            _ = tables.markSuspect(copy)
+            return .done
+        case .claim(let scope, let token):
+            return .claimed(tables.claim(scope, limit: 1, token: token, lease: SimulatedLimits.workLease), active: active)
+        case .release(let version, let token, let isFailed):
+            tables.release(version, token: token, retryAfter: isFailed ? .seconds(20) : nil, evidence: nil)
+            return .done
+        case .intendCopy(let candidate, let version, let token):
+            return .copyIntent(
+                try tables.intendCopy(candidate, of: version, token: token, lease: SimulatedLimits.writeLease))
+        case .commitCopy(let copy, let version, let token):
+            return .copyCommit(try tables.commitCopy(copy, of: version, token: token))
+        case .doom(let request): return .doom(try tables.doom(request))
+        case .claimDoomed(let backend, let token):
+            return .doomed(tables.claimDoomed(backend: backend, limit: 3, token: token, lease: SimulatedLimits.workLease))
+        case .settle(let copy, let token, let result):
+            try tables.settle(copy, token: token, result)
+            return .done
+        case .reap:
+            _ = try tables.reapExpiredWrites(limit: 10)
+            return .done
+        case .forget:
+            _ = tables.forgetGone(limit: 10)
+            return .done
+        case .change(let backend, let from, let to):
+            _ = tables.change(backend, from: from, to: to)
+            return .done
+        }
+    }
+
+    /// Backends that take new copies, sorted.
+    var active: [BackendID] { tables.backends.values.filter { $0.phase == .active }.map(\.id).sorted() }
+
+    // MARK: Invariants (DESIGN §6)
+
+    private mutating func observe(_ before: CatalogTables) {
+        for key in Simulation.keys {
+            let address = CatalogTables.ObjectAddress(ObjectName(bucket: Simulation.bucket, key: key))
+            let etag = before.objects[address]?.current.flatMap { before.versions[$0]?.digests?.etag }
+            let current = tables.objects[address]?.current
+            if let what = model.observe(key, is: current, etagBefore: etag, step) { violated(what) }
+        }
+    }
+
+    /// What must hold between rows.
+    private mutating func checkRows(_ before: CatalogTables) {
+        var sums: [BackendID: BackendUsage] = [:]
+        for row in tables.copies.values {
+            let was = before.copies[row.copy.id]?.copy.state
+            if let was, was != row.copy.state, !was.mayBecome(row.copy.state) {
+                violated("copy \(row.copy.physicalKey) went from \(was) to \(row.copy.state)")
+            }
+            if was == nil, tables.backends[row.copy.backend]?.phase != .active {
+                violated("a new copy began on \(row.copy.backend), which is not active")
+            }
+            var sum = sums[row.copy.backend] ?? BackendUsage()
+            sum.add(row)
+            sums[row.copy.backend] = sum
+        }
+        for (id, record) in tables.backends {
+            if (tables.usage[id] ?? BackendUsage()) != (sums[id] ?? BackendUsage()) { violated("counters of \(id) differ from its rows") }
+            let residue = tables.residue(id)
+            if record.phase == .drained, !residue.allowsDrained { violated("\(id) is drained, and holds \(residue)") }
+        }
+        for row in before.copies.values where tables.copies[row.copy.id] == nil && row.copy.state != .gone {
+            violated("the row of \(row.copy.physicalKey) was forgotten while \(row.copy.state)")
+        }
+        checkNumbers(before)
+    }
+
+    /// The number of good copies never drops below min(factor, what it had) by our own doing.
+    private mutating func checkNumbers(_ before: CatalogTables) {
+        for key in Simulation.keys {
+            let address = CatalogTables.ObjectAddress(ObjectName(bucket: Simulation.bucket, key: key))
+            guard let version = tables.objects[address]?.current, !model.harmed.contains(version) else { continue }
+            func good(_ tables: CatalogTables) -> Int {
+                tables.copies(of: version).count { $0.copy.state == .live && !$0.copy.isSuspect }
+            }
+            let (had, has) = (good(before), good(tables))
+            // A suspicion takes away what was thought to be there; that is not our doing.
+            let suspected = tables.copies(of: version).count { row in
+                row.copy.isSuspect && before.copies[row.copy.id]?.copy.isSuspect == false
+            }
+            if has + suspected < min(Simulation.factor, had) { violated("\(key) went from \(had) good copies to \(has)") }
+        }
+    }
+
+    /// What must hold between rows and bytes.
+    mutating func checkBytes() {
+        var owned: Set<String> = []
+        for row in tables.copies.values where row.copy.state != .gone {
+            owned.insert("\(row.copy.backend.raw) \(row.copy.physicalKey)")
+            guard row.copy.state == .live, !model.harmedCopies.contains(row.copy.id) else { continue }
+            let found = backends[row.copy.backend]?[row.copy.physicalKey]
+            if found == nil || found != model.token(row.copy.version) {
+                violated("live \(row.copy.physicalKey) on \(row.copy.backend) holds \(found.map { "\($0)" } ?? "nothing")")
+            }
+        }
+        for (id, names) in backends {
+            for name in names.keys where !owned.contains("\(id.raw) \(name)") { violated("\(name) on \(id) is in no row") }
+        }
+        checkHarmed()
+    }
+
+    /// A version of which one copy was harmed still has its bytes somewhere.
+    private mutating func checkHarmed() {
+        for object in tables.objects.values {
+            guard let version = object.current, model.harmed.contains(version) else { continue }
+            let isThere = tables.copies(of: version).contains { row in
+                row.copy.state == .live && backends[row.copy.backend]?[row.copy.physicalKey] == model.token(version)
+            }
+            if !isThere { violated("the last good copy of \(object.name.key) is lost") }
+        }
+    }
+}
+
+extension BackendUsage {
+    fileprivate mutating func add(_ row: CatalogTables.CopyRow) {
+        func one(_ tally: inout Tally) {
+            tally.copies += 1
+            tally.bytes.value += row.bytes
+        }
+        switch row.copy.state {
+        case .writing: one(&writing)
+        case .live: one(&live)
+        case .doomed: one(&doomed)
+        case .gone: break
+        }
+    }
+}

@@ -1,0 +1,245 @@
+import Catalog
+import HTTP
+import S3
+import Transfer
+
+/// A protection that a test takes away, to see that the simulation notices.
+package enum SimulatedAblation: String, Sendable, CaseIterable {
+    /// A commit does not ask whether its copies are still its own.
+    case commitWithoutFence
+    /// Dooming does not count the other copies under the lock.
+    case doomWithoutRecount
+    /// A new copy may begin on a backend that is being drained.
+    case intentWithoutGate
+    /// A lost reply to COMMIT is taken for a failure.
+    case guessedCommit
+    /// Copies lie under the client's key.
+    case reusedNames
+    /// A doomed row is forgotten without a second look behind the horizon.
+    case noHorizon
+    /// A new copy is made live without a check of its bytes.
+    case unverifiedCopy
+}
+
+/// What went wrong, and how to see it again.
+package struct SimulationFailure: Error, CustomStringConvertible, Sendable {
+    package var seed: UInt64
+    package var step: Int
+    package var violation: String
+    /// The last things that happened.
+    package var trace: [String]
+    package var description: String {
+        "SLUICE_SIM_SEED=\(seed) step \(step): \(violation)\n" + trace.map { "    \($0)" }.joined(separator: "\n")
+    }
+}
+
+/// Several writers, readers, deleters, movers and an operator over one catalog and a few backends, in one thread and from one seed.
+/// Calls are delayed, reordered, lost, refused, abandoned and delivered late; actors crash; leases run out. After every step the
+/// invariants of DESIGN §6 are checked; then the faults stop, and everything must converge. See docs/simulation.md.
+package struct Simulation {
+    struct Running {
+        var actor: any SimulatedActor
+        /// Calls that it waits for.
+        var pending: Set<Int> = []
+        var startedAt: Int
+    }
+
+    package static let factor = 2
+    static let bucket = BucketID(1)
+    static let backendCount: Int32 = 4
+    static let keys = ["a", "b/c", "ü"]
+    private static let actorsMax = 12
+
+    let seed: UInt64
+    let ablation: SimulatedAblation?
+    var random: SimulatedRandom
+    var tables: CatalogTables
+    /// Names and the tokens that stand for their bytes.
+    var backends: [BackendID: [String: UInt64]] = [:]
+    var actors: [Int: Running] = [:]
+    var messages: [SimulatedMessage] = []
+    var model = SimulationModel()
+    var trace: [String] = []
+    var violation: String?
+    var step = 0
+    var hasFaults = true
+    let identifiers: SeededIdentifiers
+    private var nextActor = 0
+    private var nextTicket = 0
+
+    package init(seed: UInt64, ablation: SimulatedAblation? = nil) {
+        self.seed = seed
+        self.ablation = ablation
+        random = SimulatedRandom(seed: seed)
+        identifiers = SeededIdentifiers(seed: seed)
+        tables = CatalogTables()
+        tables.declareBuckets(["photos"])
+        let picture = FleetPicture((1...Self.backendCount).map { "b\($0):" }.joined(separator: " | "))
+        for (id, record) in MemoryFleet(picture).catalog.tables.backends {
+            tables.backends[id] = record
+            backends[id] = [:]
+        }
+        switch ablation {
+        case .commitWithoutFence: tables.ablations = [.commitWithoutFence]
+        case .doomWithoutRecount: tables.ablations = [.doomWithoutRecount]
+        case .intentWithoutGate: tables.ablations = [.intentWithoutGate]
+        case .reusedNames: tables.ablations = [.sharedNames]
+        case .guessedCommit, .noHorizon, .unverifiedCopy, nil: break
+        }
+    }
+
+    /// Runs until something is wrong, or to the end.
+    package mutating func run(steps: Int) throws(SimulationFailure) {
+        while step < steps {
+            step += 1
+            advance()
+            try check()
+        }
+        hasFaults = false
+        try converge()
+    }
+
+    func check() throws(SimulationFailure) {
+        guard let violation else { return }
+        throw SimulationFailure(seed: seed, step: step, violation: violation, trace: trace.suffix(60))
+    }
+
+    mutating func violated(_ what: @autoclosure () -> String) { if violation == nil { violation = what() } }
+
+    mutating func note(_ what: @autoclosure () -> String) {
+        trace.append("\(step) \(what())")
+        if trace.count > 200 { trace.removeFirst(100) }
+    }
+
+    // MARK: Steps
+
+    private mutating func advance() {
+        tables.now += Int64(random.below(2_000_000))
+        switch random.below(100) {
+        case 0..<22 where actors.count < Self.actorsMax: spawnAny()
+        case 22..<26: abandonOne()
+        case 26..<28: crashOne()
+        case 28: jump()
+        case 29: breakBody()
+        case 30: harmOne()
+        default: deliverOne()
+        }
+    }
+
+    private mutating func jump() {
+        let seconds = random.pick([30, 130, 130, 700, 4_000]) ?? 30
+        note("time jumps by \(seconds) s")
+        tables.now += Int64(seconds) * 1_000_000
+    }
+
+    /// Whoever waits for a call is told that nobody knows; the call may still arrive.
+    private mutating func abandonOne() {
+        let waited = messages.indices.filter { !messages[$0].isAbandoned }
+        guard let index = random.pick(waited) else { return }
+        let message = messages[index]
+        if random.chance(30) { messages.remove(at: index) } else { messages[index].isAbandoned = true }
+        note("abandoned \(message.call)")
+        answer(message, SimulatedAnswer.unknown(message.call))
+    }
+
+    private mutating func crashOne() {
+        guard let id = random.pick(actors.keys.sorted()), let running = actors.removeValue(forKey: id) else { return }
+        note("actor \(id) crashes")
+        model.crashed(running.actor)
+        for index in messages.indices where messages[index].actor == id { messages[index].isAbandoned = true }
+    }
+
+    private mutating func breakBody() {
+        guard let id = random.pick(actors.keys.sorted().filter { actors[$0]?.actor.hasBody == true }) else { return }
+        let open = messages.filter { message in
+            if case .backend(_, .put) = message.call { return message.actor == id && !message.isAbandoned }
+            return false
+        }
+        note("the client of actor \(id) goes away")
+        messages.removeAll { message in open.contains { $0.ticket == message.ticket } }
+        for message in open {
+            answer(
+                message,
+                .backend(.failure(StoreError(.bodyFailed, mayArriveLate: false, evidence: "hung up", bodyError: .truncated))))
+        }
+    }
+
+    /// A copy vanishes or is damaged behind our back; at most one of a version, and never the last good one.
+    private mutating func harmOne() {
+        let live = tables.copies.values.filter { row in
+            row.copy.state == .live && !row.copy.isSuspect && !model.harmed.contains(row.copy.version)
+                && tables.copies(of: row.copy.version).count { $0.copy.state == .live && !$0.copy.isSuspect } >= 2
+        }
+        guard ablation != .reusedNames, let row = random.pick(live.sorted { $0.copy.id < $1.copy.id }) else { return }
+        model.harmed.insert(row.copy.version)
+        model.harmedCopies.insert(row.copy.id)
+        let isLost = random.chance(50)
+        note("\(row.copy.physicalKey) on \(row.copy.backend) is \(isLost ? "lost" : "damaged")")
+        backends[row.copy.backend]?[row.copy.physicalKey] = isLost ? nil : 0
+    }
+
+    mutating func deliverOne() {
+        guard !messages.isEmpty else { return }
+        let message = messages.remove(at: random.below(messages.count))
+        if hasFaults, !message.isAbandoned, random.chance(3) {
+            note("refused \(message.call)")
+            return answer(message, SimulatedAnswer.refused(message.call))
+        }
+        let result = perform(message)
+        if message.isAbandoned { return }
+        if hasFaults, random.chance(4) {
+            note("the reply is lost")
+            return answer(message, SimulatedAnswer.unknown(message.call))
+        }
+        answer(message, result)
+    }
+
+    private mutating func answer(_ message: SimulatedMessage, _ answer: SimulatedAnswer) {
+        guard var running = actors[message.actor], running.pending.remove(message.ticket) != nil else { return }
+        let calls = running.actor.handle(message.call, answer)
+        actors[message.actor] = running
+        send(calls, from: message.actor)
+    }
+
+    // MARK: Actors
+
+    mutating func spawn(_ actor: any SimulatedActor) {
+        var actor = actor
+        let id = nextActor
+        nextActor += 1
+        let calls = actor.start()
+        model.started(actor, step)
+        actors[id] = Running(actor: actor, startedAt: step)
+        send(calls, from: id)
+    }
+
+    private mutating func send(_ calls: [SimulatedCall], from actor: Int) {
+        for call in calls {
+            nextTicket += 1
+            messages.append(SimulatedMessage(ticket: nextTicket, actor: actor, call: call, sentAt: tables.now))
+            actors[actor]?.pending.insert(nextTicket)
+        }
+        guard let running = actors[actor], running.pending.isEmpty else { return }
+        actors[actor] = nil
+        if let what = model.ended(running.actor, running.startedAt, step) { violated(what) }
+        note("actor \(actor) ends: \(SimulationModel.outcome(running.actor))")
+    }
+}
+
+extension SimulatedAnswer {
+    /// It may have happened, and may still happen.
+    static func unknown(_ call: SimulatedCall) -> SimulatedAnswer {
+        switch call {
+        case .catalog: .catalog(.failure(.unknownOutcome(evidence: "no reply")))
+        case .backend: .backend(.failure(StoreError(.timedOut, mayArriveLate: true, evidence: "no reply")))
+        }
+    }
+
+    /// It certainly did not happen.
+    static func refused(_ call: SimulatedCall) -> SimulatedAnswer {
+        switch call {
+        case .catalog: .catalog(.failure(.unavailable(evidence: "refused")))
+        case .backend: .backend(.failure(StoreError(.throttled, mayArriveLate: false, evidence: "refused")))
+        }
+    }
+}

@@ -1,0 +1,56 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The protocols under every order of faults that a seed can make (docs/simulation.md).
+///
+/// `SLUICE_SIM_SEEDS=5000` runs that many; `SLUICE_SIM_SEED=8841` runs the one that failed.
+@Suite struct SimulationTests {
+    private static let steps = 300
+
+    private static func number(_ name: String) -> UInt64? { ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) } }
+
+    private static var seeds: [UInt64] {
+        if let one = number("SLUICE_SIM_SEED") { return [one] }
+        return Array(1...(number("SLUICE_SIM_SEEDS") ?? 200))
+    }
+
+    @Test func `the protocols keep every invariant under faults, and converge when the faults stop`() {
+        for seed in Self.seeds {
+            var simulation = Simulation(seed: seed)
+            do throws(SimulationFailure) {
+                try simulation.run(steps: Self.steps)
+            } catch {
+                Issue.record("\(error)")
+                return
+            }
+        }
+    }
+
+    @Test func `the same seed is the same run`() {
+        func violation() -> String? {
+            for seed in 1...UInt64(20) {
+                var simulation = Simulation(seed: seed, ablation: .reusedNames)
+                do throws(SimulationFailure) { try simulation.run(steps: Self.steps) } catch { return error.description }
+            }
+            return nil
+        }
+        let first = violation()
+        #expect(first != nil && first == violation())
+    }
+
+    @Test(arguments: SimulatedAblation.allCases)
+    func `without one of its protections it breaks, and the simulation sees it`(ablation: SimulatedAblation) {
+        let seedsMax: UInt64 = 300
+        for seed in 1...seedsMax {
+            var simulation = Simulation(seed: seed, ablation: ablation)
+            do throws(SimulationFailure) {
+                try simulation.run(steps: Self.steps)
+            } catch {
+                if Self.number("SLUICE_SIM_SEED") != nil { print("\(ablation): \(error)") }
+                return
+            }
+        }
+        Issue.record("\(seedsMax) seeds without \(ablation.rawValue) show nothing")
+    }
+}
