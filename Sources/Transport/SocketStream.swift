@@ -126,7 +126,8 @@ package final class SocketStream: Sendable {
             switch errno {
             case EINTR: continue
             case EAGAIN: return .again
-            case ECONNRESET, EPIPE: return .failed(.closed)
+            case ECONNRESET, EPIPE, ECONNABORTED, EHOSTUNREACH, ENETUNREACH, ENETDOWN: return .failed(.closed)
+            case ETIMEDOUT: return .failed(.timedOut)
             default: return .failed(.failed(evidence: SystemError(operation).description))
             }
         }

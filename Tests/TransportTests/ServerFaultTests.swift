@@ -56,9 +56,12 @@ private final class Seen: Sendable {
             let peer = try await served.peer()
             try await peer.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n")
             try await peer.send([UInt8](repeating: 65, count: 1_000_000))
+            let began = ContinuousClock.now
             async let _ = peer.trickle()
             #expect(try await peer.receiveAll().hasPrefix("HTTP/1.1 408 "))
             #expect(seen.all == ["tooSlow"])
+            // The average over the whole body falls below the limit only after ten seconds.
+            #expect(began.duration(to: .now) < .seconds(7))
         }
     }
 

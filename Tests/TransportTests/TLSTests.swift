@@ -78,6 +78,26 @@ private final class Certificate: Sendable {
         }
     }
 
+    @Test func `a connection that the server ended while it was idle is not used`() async throws {
+        let certificate = try Certificate()
+        let server = try TLSContext(certificateFile: certificate.file, keyFile: certificate.key)
+        let trust = try TLSContext(trustFile: certificate.file)
+        var limits = ServerLimits()
+        limits.idleTimeout = .milliseconds(30)
+        try await withServer(limits: limits, tls: server, answer: { _ in text(200, "ok") }) { served in
+            try await withClient(tls: trust, on: served.loops) { client in
+                for _ in 1...3 {
+                    let body = ClientBody.stream(length: 3, BytesReader(Bytes("abc")))
+                    let response = try await send(client, served.endpoint(.https), .put, body)
+                    let answer = try await response.body.collect(limit: 10)
+                    #expect(answer.text == "ok")
+                    let isEnded = try await eventually { served.server.connectionCount == 0 }
+                    #expect(isEnded)
+                }
+            }
+        }
+    }
+
     @Test func `an early refusal is seen through TLS`() async throws {
         let certificate = try Certificate()
         let server = try TLSContext(certificateFile: certificate.file, keyFile: certificate.key)
