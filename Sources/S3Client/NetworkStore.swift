@@ -1,234 +1,185 @@
+import Crypto
 package import HTTP
 package import S3
+import Synchronization
 package import Transport
-import Crypto
 
-/// A backend behind an S3 endpoint. Writes are made once: whether to repeat them is for the protocol above to decide. Reads that got
-/// no answer are repeated a few times.
+/// A backend behind an S3 endpoint. Writes are made once: whether to repeat them is for the protocol above to decide. Reads that
+/// got no answer are repeated a few times.
 package final class NetworkStore: ObjectStore {
-    /// Bodies above this wait for `100 Continue`, so that a refusal costs no transfer.
-    static let expectContinueMin: Int64 = 1024 * 1024
-    static let answerBytesMax = 2 * 1024 * 1024
-    static let readAttemptsMax = 2
+    /// Told of each call, for metrics: `outcome` is `2xx`, `4xx`, …, or `error` without any answer.
+    package typealias Observer = @Sendable (_ operation: String, _ outcome: String, _ took: Duration) -> Void
 
-    private let client: HTTPClient
-    private let endpoint: Endpoint
-    private let bucket: String
-    private let usesPathStyle: Bool
-    private let signer: RequestSigner
-    private let now: @Sendable () -> WallTime
-    private let observe: @Sendable (_ operation: String, _ outcome: String, _ took: Duration) -> Void
+    let client: HTTPClient
+    let endpoint: Endpoint
+    package let bucket: String
+    let usesPathStyle: Bool
+    let signer: RequestSigner
+    let retries: ReadRetries
+    let now: @Sendable () -> WallTime
+    let observe: Observer
+    private let known: Mutex<StoreCapabilities>
 
     /// - Parameters:
+    ///   - retries: how often and how soon reads are repeated
     ///   - now: the wall clock, for signatures
-    ///   - observe: told of each call, for metrics
     package init(
         client: HTTPClient, endpoint: Endpoint, bucket: String, usesPathStyle: Bool, signer: RequestSigner,
-        now: @escaping @Sendable () -> WallTime,
-        observe: @escaping @Sendable (_ operation: String, _ outcome: String, _ took: Duration) -> Void
+        retries: ReadRetries = ReadRetries(), now: @escaping @Sendable () -> WallTime, observe: @escaping Observer
     ) {
         self.client = client
         self.endpoint = endpoint
         self.bucket = bucket
         self.usesPathStyle = usesPathStyle
         self.signer = signer
+        self.retries = retries
         self.now = now
         self.observe = observe
+        known = Mutex(
+            StoreCapabilities(
+                conditionalCreate: false, versioned: false, lateArrivalHorizon: NetworkStore.lateArrivalHorizon))
     }
 
-    /// What is not known of a service is not relied on: no conditional create, and old versions are not expected.
-    package var capabilities: StoreCapabilities {
-        StoreCapabilities(conditionalCreate: false, versioned: false, lateArrivalHorizon: .seconds(3600))
-    }
+    /// A signed request is refused after 15 minutes; the rest is for clocks that are wrong and proxies that wait.
+    static let lateArrivalHorizon: Duration = .seconds(3600)
 
-    // MARK: Requests
+    /// What is not known of a service is not relied on: until a probe has shown it, there is no conditional create.
+    package var capabilities: StoreCapabilities { known.withLock { $0 } }
 
-    private func target(_ key: String?, _ query: [(String, String?)]) -> String {
-        var target = usesPathStyle ? "/\(bucket)" : ""
-        if let key { target += "/" + PercentCoding.encode(key, keepingSlash: true) }
-        if target.isEmpty { target = "/" }
-        let text = query.map { name, value in value.map { "\(name)=\(PercentCoding.encode($0))" } ?? "\(name)=" }.joined(separator: "&")
-        return text.isEmpty ? target : "\(target)?\(text)"
-    }
+    func learn(_ change: (inout StoreCapabilities) -> Void) { known.withLock { change(&$0) } }
 
-    private var place: Endpoint {
-        usesPathStyle ? endpoint : Endpoint(scheme: endpoint.scheme, host: "\(bucket).\(endpoint.host)", port: endpoint.port)
-    }
-
-    func send(
-        _ operation: String, _ method: Method, _ key: String?, query: [(String, String?)] = [], fields: [(String, String)] = [],
-        body: ClientBody = .empty
-    ) async throws(StoreError) -> ClientResponse {
-        var head = RequestHead(method: method, target: target(key, query), fields: Fields(fields))
-        head.fields.set("Host", place.authority)
-        let payload: PayloadMode
-        switch body {
-        case .empty: payload = .signed(PayloadMode.emptyHash)
-        case .bytes(let bytes): payload = .signed(Hex.encode(Digest.hash(.sha256, bytes.array)))
-        case .stream: payload = .unsigned
-        }
-        signer.sign(&head, payload: payload, now: now())
-        var expects = false
-        if case .stream(let length, _) = body { expects = length > NetworkStore.expectContinueMin }
-        let began = ContinuousClock.now
-        do throws(ClientError) {
-            let response = try await client.send(
-                ClientRequest(endpoint: place, head: head, body: body, expectsContinue: expects))
-            observe(operation, "\(response.status.code / 100)xx", began.duration(to: .now))
-            return response
-        } catch {
-            observe(operation, "error", began.duration(to: .now))
-            throw StoreError(error)
-        }
-    }
-
-    /// As `send`, once more when nothing came back.
-    private func sendRead(
-        _ operation: String, _ method: Method, _ key: String?, query: [(String, String?)] = [], fields: [(String, String)] = []
-    ) async throws(StoreError) -> ClientResponse {
-        var attempt = 1
-        while true {
-            do throws(StoreError) {
-                return try await send(operation, method, key, query: query, fields: fields)
-            } catch {
-                guard attempt < NetworkStore.readAttemptsMax, error.code == .reset else { throw error }
-                attempt += 1
-            }
-        }
-    }
-
-    func document(_ response: ClientResponse) async throws(StoreError) -> [UInt8] {
-        do throws(BodyError) {
-            return try await response.body.collect(limit: NetworkStore.answerBytesMax).array
-        } catch {
-            throw StoreError(.reset, mayArriveLate: true, evidence: "the answer's body: \(error)")
-        }
-    }
-
-    /// Throws unless the status is a success.
-    func check(_ response: ClientResponse, isWrite: Bool) async throws(StoreError) {
-        guard response.status.code >= 300 else { return }
-        throw StoreError(response.status.code, ResponseDocuments.error(try await document(response)), isWrite: isWrite)
-    }
-
-    // MARK: Objects
+    // MARK: Writing
 
     package func put(
         _ key: String, length: Int64, body: any BodyReader, metadata: StoredMetadata, ifAbsent: Bool
     ) async throws(StoreError) -> StoredObject {
-        let hashed = HashingReader(body)
-        let response = try await send(
-            "PutObject", .put, key, fields: NetworkStore.fields(metadata), body: .stream(length: length, hashed))
-        try await check(response, isWrite: true)
-        _ = try await document(response)
-        let etag = ETag.unquoted(response.fields["etag"] ?? "")
-        try NetworkStore.verify(etag, hashed, key)
+        let upload = UploadBody(body, length: length)
+        let condition = ifAbsent ? [("If-None-Match", "*")] : []
+        let response = try await write(
+            "PutObject", .put, key, fields: NetworkStore.fields(metadata) + condition,
+            body: .stream(length: length, upload))
+        await drain(response)
+        try upload.verify(NetworkStore.etag(response), key)
+        let version = NetworkStore.version(response)
+        if version != nil { learn { $0.versioned = true } }
         return StoredObject(
-            size: length, etag: etag, providerVersion: response.fields["x-amz-version-id"].flatMap { $0 == "null" ? nil : $0 },
-            metadata: metadata)
+            size: length, etag: NetworkStore.etag(response), providerVersion: version, metadata: metadata)
     }
 
-    static func verify(_ etag: String, _ hashed: HashingReader, _ key: String) throws(StoreError) {
-        guard ETag.isMD5(etag), etag.lowercased() != hashed.md5 else { return }
-        throw StoreError(.corrupt, mayArriveLate: true, evidence: "\(key): the backend stored \(etag), sent was \(hashed.md5)")
+    package func delete(_ key: String, providerVersion: String?) async throws(StoreError) {
+        let query = providerVersion.map { [("versionId", $0)] } ?? []
+        let response: ClientResponse
+        do throws(StoreError) {
+            response = try await write("DeleteObject", .delete, key, query: query)
+        } catch {
+            guard error.code == .noSuchKey else { throw error }
+            return
+        }
+        await drain(response)
+        // Where versions are kept, such a delete has only hidden the bytes, which still cost.
+        if providerVersion == nil, NetworkStore.version(response) != nil { try await deleteVersions(key) }
     }
 
-    private static func fields(_ metadata: StoredMetadata) -> [(String, String)] {
+    static func fields(_ metadata: StoredMetadata) -> [(String, String)] {
         var fields = metadata.entries.sorted { $0.key < $1.key }.map { ("x-amz-meta-\($0.key)", $0.value) }
         if let type = metadata.contentType { fields.append(("Content-Type", type)) }
         return fields
     }
 
+    // MARK: Reading
+
     package func get(_ key: String, range: ByteRange?) async throws(StoreError) -> StoreReading {
         let fields = range.map { [("Range", "bytes=\($0.lowerBound)-\($0.upperBound - 1)")] } ?? []
-        let response = try await sendRead("GetObject", .get, key, fields: fields)
-        try await check(response, isWrite: false)
-        guard let length = response.contentLength, NetworkStore.answers(response, range) else {
-            throw StoreError(.corrupt, mayArriveLate: false, evidence: "\(key): status \(response.status) with \(response.contentLength ?? -1) bytes")
+        let response = try await read("GetObject", .get, key, fields: fields)
+        guard let length = response.contentLength else {
+            throw StoreError(.serverError, mayArriveLate: false, evidence: "\(key): an answer without a length")
         }
-        return StoreReading(object: object(response, size: range == nil ? length : totalSize(response) ?? length), length: length, body: response.body)
+        let size = try NetworkStore.size(response, length, range, key)
+        return StoreReading(object: NetworkStore.object(response, size: size), length: length, body: response.body)
     }
 
-    /// Whether these are the bytes that were asked for. Some servers answer a range with 200; its Content-Range decides.
-    private static func answers(_ response: ClientResponse, _ range: ByteRange?) -> Bool {
-        guard let range else { return true }
-        let isThatRange = response.fields["content-range"]?.hasPrefix("bytes \(range.lowerBound)-\(range.upperBound - 1)/") ?? false
-        return response.contentLength == range.length && isThatRange
-    }
-
-    /// From `Content-Range: bytes 0-9/100`.
-    private func totalSize(_ response: ClientResponse) -> Int64? {
-        response.fields["content-range"].flatMap { $0.split(separator: "/").last }.flatMap { Int64($0) }
-    }
-
-    private func object(_ response: ClientResponse, size: Int64) -> StoredObject {
-        var metadata = StoredMetadata(contentType: response.fields["content-type"])
-        for field in response.fields.all {
-            let name = field.name.lowercased()
-            if name.hasPrefix("x-amz-meta-") { metadata.entries[String(name.dropFirst("x-amz-meta-".count))] = field.value }
+    /// The whole object's size, once it is sure that these are the bytes that were asked for. Some servers answer a range with
+    /// status 200: its Content-Range decides.
+    private static func size(
+        _ response: ClientResponse, _ length: Int64, _ range: ByteRange?, _ key: String
+    ) throws(StoreError) -> Int64 {
+        guard let range else { return length }
+        guard let header = response.fields["content-range"], let content = ContentRange(header) else {
+            throw StoreError(
+                .serverError, mayArriveLate: false, evidence: "\(key): status \(response.status) without the range")
         }
-        return StoredObject(
-            size: size, etag: ETag.unquoted(response.fields["etag"] ?? ""), providerVersion: response.fields["x-amz-version-id"],
-            metadata: metadata, modified: response.fields["last-modified"].flatMap { WallTime(httpDate: $0) })
+        guard content.range == range, length == range.length else {
+            throw StoreError(
+                .corrupt, mayArriveLate: false,
+                evidence: "\(key): \(header), \(length) bytes instead of \(range.length)")
+        }
+        return content.size ?? range.upperBound
     }
 
     package func head(_ key: String) async throws(StoreError) -> StoredObject {
-        let response = try await sendRead("HeadObject", .head, key)
-        guard response.status.code == 404 else {
-            try await check(response, isWrite: false)
-            return object(response, size: response.fields["content-length"].flatMap { Int64($0) } ?? 0)
+        let response = try await read("HeadObject", .head, key, tolerating: 404)
+        if response.status.code == 404 { throw try await whatIsMissing(key) }
+        guard let size = response.fields["content-length"].flatMap({ Int64($0) }), size >= 0 else {
+            throw StoreError(.serverError, mayArriveLate: false, evidence: "\(key): an answer without a length")
         }
-        // HEAD has no body that would tell NoSuchKey from NoSuchBucket: a listing does.
-        _ = try await list(prefix: key, after: nil, limit: 1)
-        throw StoreError(.noSuchKey, mayArriveLate: false, evidence: "404 for \(key)")
+        return NetworkStore.object(response, size: size)
     }
 
-    package func delete(_ key: String, providerVersion: String?) async throws(StoreError) {
-        let response = try await send(
-            "DeleteObject", .delete, key, query: providerVersion.map { [("versionId", $0)] } ?? [])
-        do throws(StoreError) {
-            try await check(response, isWrite: true)
-        } catch {
-            guard error.code == .noSuchKey else { throw error }
+    /// HEAD has no body that would tell NoSuchKey from NoSuchBucket: a listing does, and fails where the bucket is not there.
+    private func whatIsMissing(_ key: String) async throws(StoreError) -> StoreError {
+        let listing = try await list(prefix: key, after: nil, limit: 1)
+        guard listing.entries.contains(where: { $0.key.utf8.elementsEqual(key.utf8) }) else {
+            return StoreError(.noSuchKey, mayArriveLate: false, evidence: "404 for \(key)")
         }
-        _ = try await document(response)
+        return StoreError(.serverError, mayArriveLate: false, evidence: "404 for \(key), which is listed")
     }
 
-    package func list(prefix: String, after: String?, limit: Int) async throws(StoreError) -> StoreListing {
-        var query: [(String, String?)] = [("encoding-type", "url"), ("list-type", "2"), ("max-keys", String(limit)), ("prefix", prefix)]
-        if let after { query.append(("start-after", after)) }
-        let response = try await sendRead("ListObjectsV2", .get, nil, query: query)
-        try await check(response, isWrite: false)
-        guard let listing = ResponseDocuments.listing(try await document(response)) else {
-            throw StoreError(.rejected, mayArriveLate: false, evidence: "the answer to ListObjectsV2 is no listing")
+    static func object(_ response: ClientResponse, size: Int64) -> StoredObject {
+        var metadata = StoredMetadata(contentType: response.fields["content-type"])
+        for field in response.fields.all {
+            let name = field.name.lowercased()
+            if name.hasPrefix("x-amz-meta-") {
+                metadata.entries[String(name.dropFirst("x-amz-meta-".count))] = field.value
+            }
         }
-        return listing
+        return StoredObject(
+            size: size, etag: etag(response), providerVersion: version(response), metadata: metadata,
+            modified: response.fields["last-modified"].flatMap { WallTime(httpDate: $0) })
+    }
+
+    // MARK: Answers
+
+    /// Where a bucket keeps versions; `null` is what others and suspended ones say.
+    static func version(_ response: ClientResponse) -> String? {
+        response.fields["x-amz-version-id"].flatMap { $0 == "null" || $0.isEmpty ? nil : $0 }
+    }
+
+    /// Of objects under SSE-KMS or SSE-C the ETag looks like an MD5 and is none (AWS, "Object", ETag): the mark makes it a token.
+    static let encryptedMark = "sse:"
+
+    static func etag(_ response: ClientResponse) -> String {
+        let etag = ETag.unquoted(response.fields["etag"] ?? "")
+        let isEncrypted =
+            response.fields["x-amz-server-side-encryption"]?.hasPrefix("aws:kms") ?? false
+            || response.fields["x-amz-server-side-encryption-customer-algorithm"] != nil
+        return isEncrypted && ETag.isMD5(etag) ? encryptedMark + etag : etag
     }
 }
 
-/// Hashes what is sent, to compare with the ETag that comes back.
-final class HashingReader: BodyReader {
-    /// `@unchecked Sendable`: one task reads at a time, by the contract of `BodyReader`; the digest is taken after the end.
-    private final class Box: @unchecked Sendable {
-        let digest = Digest(.md5)
-        var finished: String?
-    }
-    private let source: any BodyReader
-    private let box = Box()
+/// `bytes 0-9/100`, of which the size may be `*` (RFC 9110 §14.4).
+struct ContentRange: Equatable {
+    let range: ByteRange
+    let size: Int64?
 
-    init(_ source: any BodyReader) { self.source = source }
-
-    func next() async throws(BodyError) -> Bytes? {
-        guard let run = try await source.next() else { return nil }
-        unsafe run.withUnsafeBytes { unsafe box.digest.update($0) }
-        return run
-    }
-
-    /// In hex; to be asked after the end.
-    var md5: String {
-        if let finished = box.finished { return finished }
-        let text = Hex.encode(box.digest.finalize())
-        box.finished = text
-        return text
+    init?(_ header: String) {
+        guard header.hasPrefix("bytes ") else { return nil }
+        let halves = header.dropFirst(6).split(separator: "/", omittingEmptySubsequences: false)
+        let ends = halves.first?.split(separator: "-", omittingEmptySubsequences: false).map { Int64($0) } ?? []
+        guard halves.count == 2, ends.count == 2, let first = ends[0], let last = ends[1], first >= 0, first <= last,
+            last < Int64.max
+        else { return nil }
+        range = ByteRange(first, last + 1)
+        size = Int64(halves[1])
+        if halves[1] != "*", size.map({ $0 <= last }) ?? true { return nil }
     }
 }

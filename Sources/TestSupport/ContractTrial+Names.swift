@@ -39,8 +39,9 @@ extension ContractTrial {
         if traits.takesAnyName {
             names += [
                 "a", "a/b", "a/", "a/b/c", "d//e", "d/e", "f/./g", "f/../g", "..", ".", "../..", "./", "é", "e\u{301}", "../\u{301}x",
-                "h/\u{301}i", "a~meta", "a~d", "a~", "a~/b", "~", "~meta", "~d", ".sluice-tmp", ".sluice-tmp/x", " ", "new\nline", "\u{7F}",
+                "h/\u{301}i", "a~meta", "a~d", "a~", "a~/b", "~", "~meta", "~d", ".sluice-tmp", ".sluice-tmp/x", " ", "\u{7F}",
             ]
+            if traits.takesLineBreaks { names.append("new\nline") }
         }
         for (index, name) in names.enumerated() { try await put(name, pattern(index + 1), StoredMetadata(entries: ["n": "\(index)"])) }
         for (index, name) in names.enumerated() {

@@ -12,6 +12,9 @@ package struct ObjectStoreContract: Sendable {
     package struct Traits: Sendable {
         /// `a` beside `a/b` and `a/`, empty segments, dots, and names that differ only in Unicode normalisation.
         package var takesAnyName = true
+        package var takesLineBreaks = true
+        /// Rising; some servers take only 1, 2, 3.
+        package var partNumbers = [1, 5, 1000]
         package var keepsMultipartMetadata = true
         package var listsUploads = true
         /// Bytes of all parts but the last; S3 services refuse less than 5 MiB.
