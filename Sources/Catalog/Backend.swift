@@ -82,12 +82,21 @@ package struct BucketRecord: Sendable, Equatable {
     package var isDeclared: Bool
     /// Microseconds since 1970.
     package var createdAt: Int64
-    package init(id: BucketID, name: String, isDeclared: Bool, createdAt: Int64) {
+    /// The access key id of the client that made it; nil once a spec declared it.
+    package var owner: String?
+    package var settings: [BucketSetting: String]
+    package init(
+        id: BucketID, name: String, isDeclared: Bool, createdAt: Int64, owner: String? = nil, settings: [BucketSetting: String] = [:]
+    ) {
         self.id = id
         self.name = name
         self.isDeclared = isDeclared
         self.createdAt = createdAt
+        self.owner = owner
+        self.settings = settings
     }
+    /// Whether clients may see it at all.
+    package var isServed: Bool { isDeclared || owner != nil }
 }
 
 /// The fleet at one moment: what was accepted, and what became of it. One read-only transaction.

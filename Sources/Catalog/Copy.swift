@@ -59,10 +59,19 @@ package struct ObjectHeaders: Sendable, Equatable {
     package var standard: [String: String]
     /// User metadata, without `x-amz-meta-`.
     package var user: [String: String]
-    package init(contentType: String? = nil, standard: [String: String] = [:], user: [String: String] = [:]) {
+    /// As `a=b&c=d`, percent-encoded; nil: none. Like the ACL it may change while the version stays.
+    package var tagging: String?
+    /// The name of a canned ACL; nil: private.
+    package var acl: String?
+    package init(
+        contentType: String? = nil, standard: [String: String] = [:], user: [String: String] = [:], tagging: String? = nil,
+        acl: String? = nil
+    ) {
         self.contentType = contentType
         self.standard = standard
         self.user = user
+        self.tagging = tagging
+        self.acl = acl
     }
 }
 
@@ -74,6 +83,9 @@ package struct ContentDigests: Sendable, Equatable {
     package var checksums: [String: String]
     /// `FULL_OBJECT` or `COMPOSITE`; nil without checksums.
     package var checksumType: String?
+    /// Of a multipart object's parts, in order, in the one algorithm of the upload. Written at commit; reads leave it empty, since
+    /// it may be long: see `ObjectIndex.partChecksums`.
+    package var partChecksums: [String] = []
     package init(etag: String, checksums: [String: String] = [:], checksumType: String? = nil) {
         self.etag = etag
         self.checksums = checksums

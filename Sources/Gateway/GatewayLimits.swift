@@ -7,6 +7,13 @@ package enum GatewayLimits {
     /// Each part but the last: 5 MiB.
     package static let partBytesMin: Int64 = 5 * 1024 * 1024
     package static let partNumberMax = 10_000
+    /// Of one access key, where clients may make buckets.
+    package static let bucketsPerOwnerMax = 1000
+    package static let bucketsPerPageMax = 10_000
+    /// The fields of a POST form, without the file (AWS, "POST Object").
+    package static let formFieldsBytesMax = 20 * 1024
+    /// Forms up to this size are held in memory, so that fields may follow the file.
+    package static let formBytesHeldMax = 1024 * 1024
     /// Names and values of user metadata together.
     package static let userMetadataBytesMax = 2048
     /// XML bodies: DeleteObjects with 1,000 long keys, CompleteMultipartUpload with 10,000 parts.

@@ -22,7 +22,8 @@ package final class GatewayServer: RequestHandler {
         self.logger = logger
         authenticator = Authenticator(region: settings.region)
         router = Router(domain: settings.domain)
-        operations = GatewayOperations(services: services, settings: settings, environment: environment)
+        operations = GatewayOperations(
+            services: services, settings: settings, environment: environment, snapshots: snapshots)
     }
 
     package func respond(to request: Request) async -> Response {
@@ -34,15 +35,20 @@ package final class GatewayServer: RequestHandler {
         var bucket: String?
         var response: Response
         do throws(OperationFailure) {
-            let (operation, authenticated) = try admit(request, snapshot, exchange)
-            bucket = operation.bucketName
-            response = try await operations.perform(operation, authenticated)
+            if request.head.method == .options {
+                response = try await preflight(request, snapshot)
+            } else {
+                let (operation, authenticated) = try admit(request, snapshot, exchange)
+                bucket = operation.bucketName
+                response = try await operations.perform(operation, try await operations.knowingBuckets(of: operation, authenticated))
+            }
         } catch {
             exchange.failed(error.answer)
             response = GatewayServer.response(to: request.head, error.answer, requestID: exchange.id)
         }
         response.head.fields.set("x-amz-request-id", exchange.id)
         response.head.fields.set("Server", "Sluice")
+        if request.head.method != .options { allowOrigin(request, snapshot, &response) }
         return finishing(response, exchange, knownBucket: bucket.map { snapshot?.buckets[$0] != nil } ?? true)
     }
 
@@ -55,12 +61,58 @@ package final class GatewayServer: RequestHandler {
         let authenticated = try refusing { () throws(S3Error) in
             try authenticator.authenticate(request, snapshot: snapshot, id: exchange.id, now: now)
         }
-        exchange.authenticated(as: authenticated.credential.accessKeyID)
-        let operation = try refusing { () throws(S3Error) in
-            try router.route(request.head, authenticated.query, authenticated.fields)
+        if let key = authenticated.principal.credential?.accessKeyID { exchange.authenticated(as: key) }
+        let operation: Operation
+        do throws(S3Error) {
+            operation = try router.route(request.head, authenticated.query, authenticated.fields)
+        } catch {
+            // Who did not prove a name learns nothing of what is served, not even that this is not.
+            throw authenticated.principal == .anonymous ? AuthenticatedRequest.denied : .s3(error)
         }
         exchange.routed(to: operation)
         return (operation, authenticated)
+    }
+
+    // MARK: CORS
+
+    /// OPTIONS, which browsers send unsigned.
+    private func preflight(_ request: Request, _ snapshot: GatewaySnapshot?) async throws(OperationFailure) -> Response {
+        guard let snapshot else { throw .notReady }
+        let fields = request.head.fields
+        guard let origin = fields["origin"] else {
+            throw .refused(.badRequest, "Insufficient information. Origin request header needed.")
+        }
+        guard let method = fields["access-control-request-method"] else {
+            throw .refused(.badRequest, "Invalid Access-Control-Request-Method: null")
+        }
+        let (name, _) = try refusing { () throws(S3Error) in try router.resource(request.head) }
+        let forbidden = OperationFailure.refused(
+            .accessForbidden,
+            "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / "
+                + "Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
+        guard let name, let bucket = try await operations.servedBucket(name, snapshot) else { throw forbidden }
+        let headers = fields.values("access-control-request-headers").flatMap { $0.split(separator: ",") }
+            .map { $0.trimmingSpaces().lowercased() }.filter { !$0.isEmpty }
+        guard let match = CORSMatch(bucket.cors, origin: origin, method: method, headers: headers) else { throw forbidden }
+        var response = Response.empty(.ok)
+        match.add(to: &response.head.fields, preflightHeaders: headers)
+        return response
+    }
+
+    /// Lets a browser read the answer, errors included, where a rule of the bucket says so.
+    private func allowOrigin(_ request: Request, _ before: GatewaySnapshot?, _ response: inout Response) {
+        guard let origin = request.head.fields["origin"], let name = bucketName(request.head),
+            let bucket = snapshots.value?.buckets[name] ?? before?.buckets[name], !bucket.cors.isEmpty
+        else { return }
+        guard let match = CORSMatch(bucket.cors, origin: origin, method: request.head.method.name) else {
+            CORSMatch.vary(&response.head.fields)
+            return
+        }
+        match.add(to: &response.head.fields)
+    }
+
+    private func bucketName(_ head: RequestHead) -> String? {
+        do throws(S3Error) { return try router.resource(head).bucket } catch { return nil }
     }
 
     /// The exchange ends with the last byte of its response.

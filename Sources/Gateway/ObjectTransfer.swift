@@ -75,6 +75,8 @@ package enum TransferFailure: Error, Sendable, Equatable {
     case tooFewCopies(stored: Int, required: Int, evidence: String)
     case preconditionFailed
     case noSuchKey
+    /// The bucket was deleted while the write was under way.
+    case noSuchBucket
     /// The write lost its lease; nothing was committed.
     case fenceLost
     /// The reply to COMMIT was lost and its outcome could not be found out in time.

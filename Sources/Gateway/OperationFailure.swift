@@ -103,6 +103,7 @@ extension OperationFailure {
             return unavailable("Only \(stored) of \(required) copies could be made. Nothing was stored. Please try again.", evidence)
         case .preconditionFailed: return FailureAnswer(preconditionFailed)
         case .noSuchKey: return FailureAnswer(S3Error(.noSuchKey, "The specified key does not exist."))
+        case .noSuchBucket: return FailureAnswer(S3Error(.noSuchBucket, "The specified bucket does not exist."))
         case .fenceLost: return unavailable("The write was interrupted and nothing was stored. Please try again.")
         case .unknownOutcome: return FailureAnswer(unknown)
         case .unreadable(let evidence):

@@ -107,6 +107,7 @@ package struct TransferService: ObjectTransfer {
         case .invalidPart(let number): throw .invalidPart(number: number)
         case .preconditionFailed: throw .preconditionFailed
         case .noSuchKey: throw .noSuchKey
+        case .noSuchBucket: throw .noSuchBucket
         case .refused(let refusal): throw failure(refusal)
         case .unknown: throw .unknownOutcome
         }
@@ -147,6 +148,7 @@ package struct TransferService: ObjectTransfer {
         case .committed, .unknown: .unknownOutcome
         case .preconditionFailed: .preconditionFailed
         case .noSuchKey: .noSuchKey
+        case .noSuchBucket: .noSuchBucket
         case .refused(let refusal): failure(refusal)
         }
     }

@@ -7,15 +7,15 @@ extension PostgresCatalogStore: FleetLedger {
     private static let snapshotSQL = """
         SELECT * FROM (
         SELECT 'revision' AS kind, 0, NULL::uuid, digest AS name, NULL, false, false, NULL, revision, (extract(epoch FROM accepted_at) * 1000000)::bigint,
-            0, 0, 0, 0, 0 FROM (SELECT * FROM spec_revision ORDER BY revision DESC LIMIT 1) r
+            0, 0, 0, 0, 0, NULL AS owner, NULL::text[] AS settings FROM (SELECT * FROM spec_revision ORDER BY revision DESC LIMIT 1) r
         UNION ALL
         SELECT 'backend', b.id, b.uid, b.name, b.phase, b.declared, b.marked, b.spec, b.generation,
             sum(u.writing_copies)::bigint, sum(u.writing_bytes)::bigint, sum(u.live_copies)::bigint, sum(u.live_bytes)::bigint,
-            sum(u.doomed_copies)::bigint, sum(u.doomed_bytes)::bigint
+            sum(u.doomed_copies)::bigint, sum(u.doomed_bytes)::bigint, NULL, NULL
         FROM backend b JOIN backend_usage u ON u.backend_id = b.id WHERE b.phase <> 'retired' GROUP BY b.id
         UNION ALL
         SELECT 'bucket', id, NULL, name, NULL, declared, false, NULL, 0, (extract(epoch FROM created_at) * 1000000)::bigint,
-            0, 0, 0, 0, 0 FROM bucket
+            0, 0, 0, 0, 0, owner, settings FROM bucket WHERE deleted_at IS NULL
         ) x ORDER BY kind, name COLLATE "C"
         """
 
@@ -32,7 +32,8 @@ extension PostgresCatalogStore: FleetLedger {
                 snapshot.buckets.append(
                     BucketRecord(
                         id: BucketID(rows.int4(row, 1)), name: rows.text(row, 3), isDeclared: rows.bool(row, 5),
-                        createdAt: rows.int8(row, 9)))
+                        createdAt: rows.int8(row, 9), owner: rows.optionalText(row, 15),
+                        settings: BucketSettings.decode(rows.texts(row, 16))))
             default: try PostgresCatalogStore.addBackend(rows, row, to: &snapshot)
             }
         }
@@ -65,8 +66,8 @@ extension PostgresCatalogStore: FleetLedger {
         let buckets = proposal.desired.buckets
         let rows = try await write(
             """
-            SELECT outcome, number, detail FROM accept_v1($1,$2,$3,$4,$5,$6,$7,$8,$9,
-                array(SELECT gen_random_uuid() FROM generate_series(1, cardinality($6))),$10,$11,$12)
+            SELECT outcome, number, detail FROM accept_v2($1,$2,$3,$4,$5,$6,$7,$8,$9,
+                array(SELECT gen_random_uuid() FROM generate_series(1, cardinality($6))),$10,$11,$12,$13)
             """,
             [
                 .int8(proposal.parent), .text(proposal.digest), .text(proposal.redactedText),
@@ -75,6 +76,7 @@ extension PostgresCatalogStore: FleetLedger {
                 .texts(backends.map(BackendSpecText.encode)), .int8s(quotas), .texts(buckets.map(\.name)),
                 .int4s(buckets.map { Int32(proposal.desired.replication(of: $0.name).factor) }),
                 .int8(proposal.desired.fleet.safety.trimDelay.milliseconds),
+                .int4(Int32(proposal.desired.fleet.replication.factor)),
             ])
         let number = rows.int8(0, 1)
         switch rows.text(0, 0) {

@@ -158,7 +158,8 @@ extension PostgresCatalogStore: DeletionLedger {
     }
 
     package func forgetGone(limit: Int) async throws(CatalogError) -> Int {
-        Int(try await write("SELECT forget_gone_v1($1)", [.int4(Int32(limit))]).int4(0, 0))
+        _ = try await write("SELECT forget_buckets_v1()", [])
+        return Int(try await write("SELECT forget_gone_v1($1)", [.int4(Int32(limit))]).int4(0, 0))
     }
 
     package func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) async throws(CatalogError) -> Int

@@ -28,7 +28,7 @@ extension PostgresCatalogStore: ObjectIndex {
                 etag: rows.optionalText(row, 4) ?? "", checksums: FlatPairs.decode(rows.texts(row, 5)),
                 checksumType: rows.optionalText(row, 6)),
             headers: ObjectHeaders(
-                contentType: rows.optionalText(row, 7), standard: FlatPairs.decode(rows.texts(row, 8)),
+                contentType: rows.optionalText(row, 7), stored: FlatPairs.decode(rows.texts(row, 8)),
                 user: FlatPairs.decode(rows.texts(row, 9))),
             partSizes: rows.int8s(row, 10), committedAt: rows.optionalInt8(row, 11) ?? 0,
             sequence: rows.optionalInt8(row, 12) ?? 0)
@@ -100,8 +100,45 @@ extension PostgresCatalogStore: ObjectIndex {
         return ListingPage(items: items, next: next)
     }
 
+    package func partChecksums(_ version: VersionID) async throws(CatalogError) -> [String] {
+        let rows = try await read("SELECT part_checksums FROM version WHERE id = $1", [.uuid(version.raw.uuid)])
+        return rows.count == 0 ? [] : rows.texts(0, 0)
+    }
+
+    package func annotate(_ object: ObjectName, _ annotation: ObjectAnnotation) async throws(CatalogError) -> VersionID? {
+        let (name, value) =
+            switch annotation {
+            case .tagging(let text): (ObjectHeaders.taggingName, text)
+            case .acl(let text): (ObjectHeaders.aclName, text)
+            }
+        let rows = try await write(
+            "SELECT annotate_object_v1($1,$2,$3,$4)",
+            [.int4(object.bucket.raw), .text(object.key), .text(name), value.map { .text($0) } ?? .null])
+        return rows.optionalUUID(0, 0).map { VersionID(ID128($0)) }
+    }
+
     package func markSuspect(_ copy: CopyID) async throws(CatalogError) -> Bool {
         try await write("UPDATE copy SET suspect = true WHERE id = $1 AND state = 'live'", [.uuid(copy.raw.uuid)])
             .affected > 0
+    }
+}
+
+/// Tags and ACL stand among the stored headers, under the names that they come with.
+extension ObjectHeaders {
+    static let taggingName = "x-amz-tagging"
+    static let aclName = "x-amz-acl"
+
+    var stored: [String: String] {
+        var all = standard
+        all[ObjectHeaders.taggingName] = tagging
+        all[ObjectHeaders.aclName] = acl
+        return all
+    }
+
+    init(contentType: String?, stored: [String: String], user: [String: String]) {
+        var standard = stored
+        let tagging = standard.removeValue(forKey: ObjectHeaders.taggingName)
+        let acl = standard.removeValue(forKey: ObjectHeaders.aclName)
+        self.init(contentType: contentType, standard: standard, user: user, tagging: tagging, acl: acl)
     }
 }

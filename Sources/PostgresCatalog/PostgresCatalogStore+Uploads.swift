@@ -10,7 +10,7 @@ extension PostgresCatalogStore: UploadLedger {
                 .uuid(intent.id.raw.uuid), intent.checksumAlgorithm.map { .text($0) } ?? .null,
                 intent.checksumType.map { .text($0) } ?? .null, .int4(write.object.bucket.raw), .text(write.object.key),
                 .uuid(write.version.raw.uuid), write.headers.contentType.map { .text($0) } ?? .null,
-                FlatPairs.encode(write.headers.standard), FlatPairs.encode(write.headers.user),
+                FlatPairs.encode(write.headers.stored), FlatPairs.encode(write.headers.user),
                 .uuids(write.candidates.map(\.id.raw.uuid)), .int4s(write.candidates.map(\.backend.raw)),
                 .texts(write.candidates.map(\.physicalKey)), .uuid(write.token.raw.uuid),
             ])
@@ -51,7 +51,7 @@ extension PostgresCatalogStore: UploadLedger {
                         version: VersionID(ID128(rows.uuid(row, 3))), token: LeaseToken(ID128(rows.uuid(row, 4))),
                         state: state,
                         headers: ObjectHeaders(
-                            contentType: rows.optionalText(row, 9), standard: FlatPairs.decode(rows.texts(row, 10)),
+                            contentType: rows.optionalText(row, 9), stored: FlatPairs.decode(rows.texts(row, 10)),
                             user: FlatPairs.decode(rows.texts(row, 11))),
                         checksumAlgorithm: rows.optionalText(row, 6), checksumType: rows.optionalText(row, 7),
                         copies: [],

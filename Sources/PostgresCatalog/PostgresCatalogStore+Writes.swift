@@ -8,7 +8,7 @@ extension PostgresCatalogStore: WriteLedger {
             [
                 .int4(intent.object.bucket.raw), .text(intent.object.key), .uuid(intent.version.raw.uuid),
                 .int8(intent.size),
-                intent.headers.contentType.map { .text($0) } ?? .null, FlatPairs.encode(intent.headers.standard),
+                intent.headers.contentType.map { .text($0) } ?? .null, FlatPairs.encode(intent.headers.stored),
                 FlatPairs.encode(intent.headers.user), .uuids(intent.candidates.map(\.id.raw.uuid)),
                 .int4s(intent.candidates.map(\.backend.raw)), .texts(intent.candidates.map(\.physicalKey)),
                 .uuid(intent.token.raw.uuid), .int8(intent.lease.milliseconds), .bool(intent.isAdditional),
@@ -35,7 +35,7 @@ extension PostgresCatalogStore: WriteLedger {
     package func commit(_ commit: WriteCommit) async throws(CatalogError) -> CommitOutcome {
         let late = commit.failed.filter { $0.value }.map { $0.key }.sorted()
         let rows = try await write(
-            "SELECT outcome, committed_us, seq FROM commit_v1($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)",
+            "SELECT outcome, committed_us, seq FROM commit_v2($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)",
             [
                 .int4(commit.object.bucket.raw), .text(commit.object.key), .uuid(commit.version.raw.uuid),
                 .uuid(commit.token.raw.uuid), .uuids(commit.uploaded.map(\.id.raw.uuid)),
@@ -46,11 +46,13 @@ extension PostgresCatalogStore: WriteLedger {
                 commit.precondition.ifMatch.map { .texts($0.texts) } ?? .null,
                 commit.precondition.ifNoneMatch.map { .texts($0.texts) } ?? .null, .int8(commit.readGrace.milliseconds),
                 commit.upload.map { .uuid($0.raw.uuid) } ?? .null, commit.size.map { .int8($0) } ?? .null,
+                .texts(commit.digests.partChecksums),
             ])
         switch rows.text(0, 0) {
         case "committed": return .committed(committedAt: rows.int8(0, 1), sequence: rows.int8(0, 2))
         case "failed": return .preconditionFailed
         case "noSuchKey": return .noSuchKey
+        case "noSuchBucket": return .noSuchBucket
         case "fenceLost": return .fenceLost
         case let other: throw .internalError(evidence: "commit outcome \(other)")
         }
@@ -82,11 +84,14 @@ extension PostgresCatalogStore: WriteLedger {
     ) async throws(CatalogError) -> [DeleteOutcome] {
         func list(_ match: WritePrecondition.Match?) -> String? { match?.texts.joined(separator: "\n") }
         let rows = try await write(
-            "SELECT deleted_key, outcome FROM delete_v1($1,$2,$3,$4,$5)",
+            "SELECT deleted_key, outcome FROM delete_v2($1,$2,$3,$4,$5,$6,$7)",
             [
                 .int4(bucket.raw), .texts(requests.map(\.key)),
                 .optionalTexts(requests.map { list($0.precondition.ifMatch) }),
-                .optionalTexts(requests.map { list($0.precondition.ifNoneMatch) }), .int8(readGrace.milliseconds),
+                .optionalTexts(requests.map { list($0.precondition.ifNoneMatch) }),
+                // int8s carries no nulls; no size and no time is negative.
+                .int8s(requests.map { $0.precondition.ifSize ?? -1 }), .int8s(requests.map { $0.precondition.ifModifiedAt ?? -1 }),
+                .int8(readGrace.milliseconds),
             ])
         var outcomes: [DeleteOutcome] = []
         for row in 0..<rows.count {

@@ -1,15 +1,20 @@
 /// The error codes of the S3 API that Sluice answers with, with their statuses
 /// (AWS, "Amazon S3 API Reference", Error responses).
 package enum S3ErrorCode: String, Sendable, CaseIterable {
+    case accessControlListNotSupported = "AccessControlListNotSupported"
     case accessDenied = "AccessDenied"
+    case accessForbidden = "AccessForbidden"
     case authorizationHeaderMalformed = "AuthorizationHeaderMalformed"
     case authorizationQueryParametersError = "AuthorizationQueryParametersError"
     case badDigest = "BadDigest"
+    case badRequest = "BadRequest"
+    case bucketAlreadyExists = "BucketAlreadyExists"
     case bucketAlreadyOwnedByYou = "BucketAlreadyOwnedByYou"
     case bucketNotEmpty = "BucketNotEmpty"
     case conditionalRequestConflict = "ConditionalRequestConflict"
     case entityTooLarge = "EntityTooLarge"
     case entityTooSmall = "EntityTooSmall"
+    case illegalLocationConstraint = "IllegalLocationConstraintException"
     case incompleteBody = "IncompleteBody"
     case internalError = "InternalError"
     case invalidAccessKeyID = "InvalidAccessKeyId"
@@ -20,16 +25,31 @@ package enum S3ErrorCode: String, Sendable, CaseIterable {
     case invalidPartOrder = "InvalidPartOrder"
     case invalidRange = "InvalidRange"
     case invalidRequest = "InvalidRequest"
+    case invalidPolicyDocument = "InvalidPolicyDocument"
+    case invalidStorageClass = "InvalidStorageClass"
+    case invalidTag = "InvalidTag"
     case invalidURI = "InvalidURI"
     case keyTooLong = "KeyTooLongError"
+    case malformedPOSTRequest = "MalformedPOSTRequest"
     case malformedTrailer = "MalformedTrailerError"
     case malformedXML = "MalformedXML"
+    case maxPostPreDataLengthExceeded = "MaxPostPreDataLengthExceeded"
     case metadataTooLarge = "MetadataTooLarge"
     case methodNotAllowed = "MethodNotAllowed"
     case missingContentLength = "MissingContentLength"
+    case missingSecurityHeader = "MissingSecurityHeader"
     case noSuchBucket = "NoSuchBucket"
+    case noSuchBucketPolicy = "NoSuchBucketPolicy"
+    case noSuchCORSConfiguration = "NoSuchCORSConfiguration"
+    case noSuchEncryption = "ServerSideEncryptionConfigurationNotFoundError"
     case noSuchKey = "NoSuchKey"
+    case noSuchLifecycleConfiguration = "NoSuchLifecycleConfiguration"
+    case noSuchObjectLockConfiguration = "ObjectLockConfigurationNotFoundError"
+    case noSuchPublicAccessBlock = "NoSuchPublicAccessBlockConfiguration"
+    case noSuchReplicationConfiguration = "ReplicationConfigurationNotFoundError"
+    case noSuchTagSet = "NoSuchTagSet"
     case noSuchUpload = "NoSuchUpload"
+    case noSuchWebsiteConfiguration = "NoSuchWebsiteConfiguration"
     case notImplemented = "NotImplemented"
     case preconditionFailed = "PreconditionFailed"
     case requestTimeTooSkewed = "RequestTimeTooSkewed"
@@ -37,21 +57,27 @@ package enum S3ErrorCode: String, Sendable, CaseIterable {
     case serviceUnavailable = "ServiceUnavailable"
     case signatureDoesNotMatch = "SignatureDoesNotMatch"
     case slowDown = "SlowDown"
+    case tooManyBuckets = "TooManyBuckets"
+    case unexpectedContent = "UnexpectedContent"
     case contentSHA256Mismatch = "XAmzContentSHA256Mismatch"
 
     package var status: Int {
         switch self {
-        case .accessDenied, .invalidAccessKeyID, .requestTimeTooSkewed, .signatureDoesNotMatch: 403
-        case .noSuchBucket, .noSuchKey, .noSuchUpload: 404
+        case .accessDenied, .accessForbidden, .invalidAccessKeyID, .requestTimeTooSkewed, .signatureDoesNotMatch: 403
+        case .noSuchBucket, .noSuchBucketPolicy, .noSuchCORSConfiguration, .noSuchEncryption, .noSuchKey,
+            .noSuchLifecycleConfiguration, .noSuchObjectLockConfiguration, .noSuchPublicAccessBlock,
+            .noSuchReplicationConfiguration, .noSuchTagSet, .noSuchUpload, .noSuchWebsiteConfiguration:
+            404
         case .methodNotAllowed: 405
-        case .bucketAlreadyOwnedByYou, .bucketNotEmpty, .conditionalRequestConflict: 409
+        case .bucketAlreadyExists, .bucketAlreadyOwnedByYou, .bucketNotEmpty, .conditionalRequestConflict: 409
         case .missingContentLength: 411
         case .preconditionFailed: 412
         case .invalidRange: 416
         case .internalError: 500
         case .notImplemented: 501
         case .serviceUnavailable, .slowDown: 503
-        case .authorizationHeaderMalformed, .authorizationQueryParametersError, .badDigest, .entityTooLarge,
+        case .accessControlListNotSupported, .illegalLocationConstraint, .invalidPolicyDocument, .invalidStorageClass, .invalidTag,
+            .malformedPOSTRequest, .maxPostPreDataLengthExceeded, .missingSecurityHeader, .tooManyBuckets, .unexpectedContent, .authorizationHeaderMalformed, .authorizationQueryParametersError, .badDigest, .badRequest, .entityTooLarge,
             .entityTooSmall, .incompleteBody, .invalidArgument, .invalidBucketName, .invalidDigest, .invalidPart,
             .invalidPartOrder, .invalidRequest, .invalidURI, .keyTooLong, .malformedTrailer, .malformedXML,
             .metadataTooLarge,

@@ -181,6 +181,47 @@ package struct LifecycleRule: Sendable, Equatable {
     }
 }
 
+/// One rule of a bucket's CORS configuration (AWS, "CORS configuration"; WHATWG Fetch, "CORS protocol").
+package struct CORSRule: Sendable, Equatable {
+    package var id: String?
+    /// At most one `*` in each.
+    package var allowedOrigins: [String]
+    /// GET, PUT, HEAD, POST, DELETE.
+    package var allowedMethods: [String]
+    /// At most one `*` in each.
+    package var allowedHeaders: [String]
+    package var exposeHeaders: [String]
+    /// How long a browser may keep the answer to a preflight; whole seconds.
+    package var maxAge: Duration?
+    package init(
+        id: String? = nil, allowedOrigins: [String], allowedMethods: [String], allowedHeaders: [String] = [],
+        exposeHeaders: [String] = [], maxAge: Duration? = nil
+    ) {
+        self.id = id
+        self.allowedOrigins = allowedOrigins
+        self.allowedMethods = allowedMethods
+        self.allowedHeaders = allowedHeaders
+        self.exposeHeaders = exposeHeaders
+        self.maxAge = maxAge
+    }
+}
+
+/// What anybody may read without signing.
+package struct AnonymousReadSpec: Sendable, Equatable {
+    /// Keys that begin with one of these; empty: all.
+    package var prefixes: [String]
+    /// Whether the keys may be listed as well.
+    package var allowsListing: Bool
+    package init(prefixes: [String] = [], allowsListing: Bool = false) {
+        self.prefixes = prefixes
+        self.allowsListing = allowsListing
+    }
+    /// Whether everything that begins with `text` is covered.
+    package func covers(_ text: String) -> Bool {
+        prefixes.isEmpty || prefixes.contains { text.utf8.starts(with: $0.utf8) }
+    }
+}
+
 package struct BucketSpec: Sendable, Equatable {
     package var name: String
     /// nil: the fleet's.
@@ -189,16 +230,22 @@ package struct BucketSpec: Sendable, Equatable {
     package var encryptionKeyring: String?
     package var credentials: [CredentialSpec]
     package var lifecycle: [LifecycleRule]
+    package var cors: [CORSRule]
+    /// nil: every request must be signed.
+    package var anonymousRead: AnonymousReadSpec?
 
     package init(
         name: String, replication: ReplicationSpec? = nil, encryptionKeyring: String? = nil,
-        credentials: [CredentialSpec] = [], lifecycle: [LifecycleRule] = []
+        credentials: [CredentialSpec] = [], lifecycle: [LifecycleRule] = [], cors: [CORSRule] = [],
+        anonymousRead: AnonymousReadSpec? = nil
     ) {
         self.name = name
         self.replication = replication
         self.encryptionKeyring = encryptionKeyring
         self.credentials = credentials
         self.lifecycle = lifecycle
+        self.cors = cors
+        self.anonymousRead = anonymousRead
     }
 }
 

@@ -1,4 +1,4 @@
-/// A JSON document that is written, never read: logs, plans, status. Members keep their order.
+/// A JSON document: logs, plans, status, policies of forms. Members keep their order.
 package enum JSONValue: Sendable {
     case null
     case bool(Bool)

@@ -1,6 +1,6 @@
 package import Catalog
 
-/// The seven stores of a catalog, in one process.
+/// The eight stores of a catalog, in one process.
 package struct CatalogStores: Sendable {
     package let writes: any WriteLedger
     package let objects: any ObjectIndex
@@ -9,10 +9,12 @@ package struct CatalogStores: Sendable {
     package let deletions: any DeletionLedger
     package let fleet: any FleetLedger
     package let status: any StatusLedger
+    package let buckets: any BucketLedger
 
     package init(
         writes: any WriteLedger, objects: any ObjectIndex, uploads: any UploadLedger, moves: any MoveLedger,
-        deletions: any DeletionLedger, fleet: any FleetLedger, status: any StatusLedger
+        deletions: any DeletionLedger, fleet: any FleetLedger, status: any StatusLedger,
+        buckets: any BucketLedger
     ) {
         self.writes = writes
         self.objects = objects
@@ -21,15 +23,17 @@ package struct CatalogStores: Sendable {
         self.deletions = deletions
         self.fleet = fleet
         self.status = status
+        self.buckets = buckets
     }
 
     /// One value that is all of them.
     package init<Store>(_ store: Store)
     where
-        Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger
+        Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger & BucketLedger
     {
         self.init(
-            writes: store, objects: store, uploads: store, moves: store, deletions: store, fleet: store, status: store)
+            writes: store, objects: store, uploads: store, moves: store, deletions: store, fleet: store, status: store,
+            buckets: store)
     }
 }
 
@@ -52,7 +56,7 @@ package struct CatalogPromise: Sendable, CustomStringConvertible {
 /// What every implementation of the stores must do, be it Postgres or the test double: the double may never know more.
 package enum CatalogContract {
     package static let promises: [CatalogPromise] =
-        writes + deletes + listings + moves + deletions + uploads + fleet + status
+        writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets
 
     static func expect(
         _ condition: Bool, _ what: @autoclosure () -> String = "", file: StaticString = #fileID, line: UInt = #line

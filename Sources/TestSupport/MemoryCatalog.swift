@@ -11,7 +11,8 @@ package final class MemoryCatalog: Sendable {
         case createUpload, openUpload, findUpload, recordPart, listParts, beginComplete, abortUpload, listUploads
         case claim, release, intendCopy, commitCopy, doom
         case claimDoomed, settle, reap, forget, abortStale
-        case current, list, markSuspect
+        case current, list, markSuspect, annotate, partChecksums
+        case bucket, createBucket, deleteBucket, setBucket
         case snapshot, accept, changePhase, recordMarked, residue, drains, copyGroups
         case conditions, publish, events
     }
@@ -183,6 +184,12 @@ extension MemoryCatalog: ObjectIndex {
     package func list(_ query: ListingQuery) async throws(CatalogError) -> ListingPage {
         try run(.list) { (tables) throws(CatalogError) in tables.list(query) }
     }
+    package func partChecksums(_ version: VersionID) async throws(CatalogError) -> [String] {
+        try run(.partChecksums) { (tables) throws(CatalogError) in tables.partChecksums(version) }
+    }
+    package func annotate(_ object: ObjectName, _ annotation: ObjectAnnotation) async throws(CatalogError) -> VersionID? {
+        try run(.annotate) { (tables) throws(CatalogError) in tables.annotate(object, annotation) }
+    }
     package func markSuspect(_ copy: CopyID) async throws(CatalogError) -> Bool {
         try run(.markSuspect) { (tables) throws(CatalogError) in tables.markSuspect(copy) }
     }
@@ -226,5 +233,24 @@ extension MemoryCatalog: StatusLedger {
     }
     package func events(limit: Int) async throws(CatalogError) -> [EventRecord] {
         try run(.events) { (tables) throws(CatalogError) in Array(tables.eventRows.reversed().prefix(limit)) }
+    }
+}
+
+extension MemoryCatalog: BucketLedger {
+    package func bucket(_ name: String) async throws(CatalogError) -> BucketRecord? {
+        try run(.bucket) { (tables) throws(CatalogError) in tables.bucket(name) }
+    }
+    package func createBucket(
+        _ name: String, owner: String, settings: [BucketSetting: String], limit: Int
+    ) async throws(CatalogError) -> BucketCreationOutcome {
+        try run(.createBucket) { (tables) throws(CatalogError) in
+            tables.createBucket(name, owner: owner, settings: settings, limit: limit)
+        }
+    }
+    package func deleteBucket(_ bucket: BucketID) async throws(CatalogError) -> BucketDeletionOutcome {
+        try run(.deleteBucket) { (tables) throws(CatalogError) in try tables.deleteBucket(bucket) }
+    }
+    package func set(_ setting: BucketSetting, _ value: String?, of bucket: BucketID) async throws(CatalogError) -> Bool {
+        try run(.setBucket) { (tables) throws(CatalogError) in tables.set(setting, value, of: bucket) }
     }
 }

@@ -8,7 +8,7 @@ extension CatalogTables {
         return FleetSnapshot(
             revision: last?.revision ?? 0, digest: last?.digest ?? "", acceptedAt: last?.acceptedAt ?? 0,
             backends: backends.values.filter { $0.phase != .retired }.sorted { $0.name < $1.name },
-            usage: usage.filter { backends[$0.key]?.phase != .retired }, buckets: buckets.values.sorted { $0.name < $1.name })
+            usage: usage.filter { backends[$0.key]?.phase != .retired }, buckets: buckets.values.filter { !isDeleted($0.id) }.sorted { $0.name < $1.name })
     }
 
     private func backend(named name: String) -> BackendRecord? {
@@ -78,7 +78,12 @@ extension CatalogTables {
     }
 
     package mutating func declareBuckets(_ names: [String]) {
-        for (id, bucket) in buckets { buckets[id]?.isDeclared = names.contains(bucket.name) }
+        for (id, bucket) in buckets {
+            buckets[id]?.isDeclared = names.contains(bucket.name)
+            guard names.contains(bucket.name) else { continue }
+            buckets[id]?.owner = nil
+            buckets[id]?.settings = [:]
+        }
         for name in names.sorted() where !buckets.values.contains(where: { $0.name == name }) {
             let id = BucketID((buckets.keys.map(\.raw).max() ?? 0) + 1)
             buckets[id] = BucketRecord(id: id, name: name, isDeclared: true, createdAt: now)

@@ -6,6 +6,17 @@ extension CatalogTables {
         objects[ObjectAddress(object)]?.current.flatMap { placed($0, states: [.live]) }
     }
 
+    package func partChecksums(_ version: VersionID) -> [String] { versions[version]?.digests?.partChecksums ?? [] }
+
+    package mutating func annotate(_ object: ObjectName, _ annotation: ObjectAnnotation) -> VersionID? {
+        guard let id = objects[ObjectAddress(object)]?.current else { return nil }
+        switch annotation {
+        case .tagging(let text): versions[id]?.headers.tagging = text
+        case .acl(let text): versions[id]?.headers.acl = text
+        }
+        return id
+    }
+
     package mutating func markSuspect(_ copy: CopyID) -> Bool {
         guard copies[copy]?.copy.state == .live else { return false }
         copies[copy]?.copy.isSuspect = true

@@ -42,6 +42,11 @@ extension CatalogTables {
             objects[address] = object
         }
         guard var version = versions[commit.version] else { return .fenceLost }
+        if version.committedAt == nil, isDeleted(commit.object.bucket) {
+            try doomWriting(commit.version, settled: Set(commit.uploaded.map(\.id)).union(commit.failed.filter { !$0.value }.keys))
+            endUnwritten(commit.version)
+            return .noSuchBucket
+        }
         if let at = version.committedAt, let sequence = version.sequence { return .committed(committedAt: at, sequence: sequence) }
         let current = object.current.flatMap { versions[$0]?.digests?.etag }
         // Copies whose bytes are known to be there, or never to come.
@@ -136,7 +141,7 @@ extension CatalogTables {
         let current = requests.map { objects[ObjectAddress(ObjectName(bucket: bucket, key: $0.key))]?.current }
         var outcomes: [DeleteOutcome] = []
         for (request, current) in zip(requests, current) {
-            switch request.precondition.verdict(current: current.flatMap { versions[$0]?.digests?.etag }) {
+            switch request.precondition.verdict(current: current.flatMap { versions[$0] }.map(version)) {
             case .failed: outcomes.append(.preconditionFailed)
             case .noSuchKey: outcomes.append(.noSuchKey)
             case .passes:

@@ -220,8 +220,10 @@ package struct CatalogTables: Sendable {
     }
 
     func version(_ row: VersionRow) -> Version {
-        Version(
-            id: row.id, object: row.object, size: row.size, digests: row.digests ?? ContentDigests(etag: ""), headers: row.headers,
+        var digests = row.digests ?? ContentDigests(etag: "")
+        digests.partChecksums = []
+        return Version(
+            id: row.id, object: row.object, size: row.size, digests: digests, headers: row.headers,
             partSizes: row.partSizes, committedAt: row.committedAt ?? 0, sequence: row.sequence ?? 0)
     }
 

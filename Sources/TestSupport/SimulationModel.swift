@@ -78,7 +78,7 @@ struct SimulationModel: Sendable {
         case .committed:
             writes[writer.version]?.fate = .acknowledged
             return wasCurrent ? nil : "acknowledged, but never visible: \(writer.object.key) \(writer.token)"
-        case .preconditionFailed, .noSuchKey, .refused:
+        case .preconditionFailed, .noSuchKey, .noSuchBucket, .refused:
             writes[writer.version]?.fate = .refused
             return wasCurrent ? "the client was told that it failed, but it is visible: \(writer.object.key) \(writer.token)" : nil
         case .unknown, nil:

@@ -21,6 +21,7 @@ package enum CompleteResult: Sendable, Equatable {
     case invalidPart(number: Int)
     case preconditionFailed
     case noSuchKey
+    case noSuchBucket
     case refused(WriteRefusal)
     case unknown(evidence: String)
 }
@@ -294,6 +295,7 @@ package struct UploadDriver: Sendable {
         case .committed(let committedAt, _, _): .completed(digests, size: size, committedAt: committedAt)
         case .preconditionFailed: .preconditionFailed
         case .noSuchKey: .noSuchKey
+        case .noSuchBucket: .noSuchBucket
         case .refused(let refusal): .refused(refusal)
         case .unknown(let evidence): .unknown(evidence: evidence)
         }

@@ -28,6 +28,7 @@ package enum WriteResult: Sendable, Equatable {
     case committed(committedAt: Int64, sequence: Int64, copies: Int)
     case preconditionFailed
     case noSuchKey
+    case noSuchBucket
     case refused(WriteRefusal)
     /// The COMMIT's reply was lost and nobody could say in time what became of it; the lease reaper decides.
     case unknown(evidence: String)
@@ -175,6 +176,7 @@ package struct WriteProtocol: Sendable, Equatable {
         case .committed(let at, let sequence): finish(.committed(committedAt: at, sequence: sequence, copies: copies))
         case .preconditionFailed: finish(.preconditionFailed)
         case .noSuchKey: finish(.noSuchKey)
+        case .noSuchBucket: finish(.noSuchBucket)
         case .fenceLost: finish(.refused(.fenceLost))
         }
     }

@@ -124,7 +124,7 @@ struct GatewayHarness: Sendable {
         let snapshots = SnapshotCell(ready ? fleet(backends, quota: quota) : nil)
         let server = GatewayServer(
             snapshots: snapshots,
-            services: GatewayServices(index: catalog, writes: catalog, uploads: catalog, transfer: transfer),
+            services: GatewayServices(index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer),
             settings: GatewaySettings(region: "us-east-1", domain: domain, tokenKey: Array("token key".utf8)),
             environment: environment, metrics: gatewayMetrics, logger: logger)
         let harness = GatewayHarness(

@@ -65,8 +65,8 @@ import Testing
         ("x-amz-checksum-sha1", "AAAAAAAAAAAAAAAAAAAAAAAAAAA=", "BadDigest"),
         ("x-amz-checksum-sha256", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "BadDigest"),
         ("x-amz-checksum-crc32", "AAAA", "InvalidRequest"), ("x-amz-sdk-checksum-algorithm", "CRC32", "InvalidRequest"),
-        ("x-amz-acl", "public-read", "NotImplemented"), ("x-amz-tagging", "a=b", "NotImplemented"),
-        ("x-amz-storage-class", "GLACIER", "NotImplemented"), ("x-amz-object-lock-mode", "GOVERNANCE", "NotImplemented"),
+        ("x-amz-acl", "public-read", "AccessControlListNotSupported"), ("x-amz-tagging", "aws:a=b", "InvalidTag"),
+        ("x-amz-storage-class", "GLACIER", "InvalidStorageClass"), ("x-amz-object-lock-mode", "GOVERNANCE", "NotImplemented"),
         ("x-amz-server-side-encryption", "AES256", "NotImplemented"),
         ("x-amz-server-side-encryption-customer-key", "k", "NotImplemented"), ("x-amz-grant-read", "id=1", "NotImplemented"),
     ])

@@ -64,7 +64,17 @@ import Testing
 
     @Test func `every sub-resource that is not implemented is refused with every method`() {
         let served: [String: [(HTTP.Method, String)]] = [
-            "location": [(.get, "/b")], "versioning": [(.get, "/b")], "uploads": [(.get, "/b"), (.post, "/b/k")],
+            "location": [(.get, "/b")], "versioning": [(.get, "/b")], "versions": [(.get, "/b")],
+            "accelerate": [(.get, "/b")], "encryption": [(.get, "/b")], "lifecycle": [(.get, "/b")], "logging": [(.get, "/b")],
+            "notification": [(.get, "/b")], "object-lock": [(.get, "/b")], "ownershipControls": [(.get, "/b")],
+            "policy": [(.get, "/b")], "policyStatus": [(.get, "/b")], "publicAccessBlock": [(.get, "/b")],
+            "replication": [(.get, "/b")], "requestPayment": [(.get, "/b")], "website": [(.get, "/b")],
+            "acl": [(.get, "/b"), (.put, "/b"), (.get, "/b/k"), (.put, "/b/k")],
+            "cors": [(.get, "/b"), (.put, "/b"), (.delete, "/b")],
+            "tagging": [
+                (.get, "/b"), (.put, "/b"), (.delete, "/b"), (.get, "/b/k"), (.put, "/b/k"), (.delete, "/b/k"),
+            ],
+            "attributes": [(.get, "/b/k")], "uploads": [(.get, "/b"), (.post, "/b/k")],
             "delete": [(.post, "/b")],
             "uploadId": [(.get, "/b/k"), (.post, "/b/k"), (.delete, "/b/k")],
             "versionId": [(.get, "/b/k"), (.head, "/b/k"), (.delete, "/b/k")],

@@ -99,7 +99,14 @@ import Testing
             "NoSuchKey": 404,
             "NoSuchUpload": 404, "NotImplemented": 501, "PreconditionFailed": 412, "RequestTimeTooSkewed": 403,
             "RequestTimeout": 400, "ServiceUnavailable": 503, "SignatureDoesNotMatch": 403, "SlowDown": 503,
-            "XAmzContentSHA256Mismatch": 400,
+            "XAmzContentSHA256Mismatch": 400, "AccessControlListNotSupported": 400, "AccessForbidden": 403,
+            "BadRequest": 400, "BucketAlreadyExists": 409, "IllegalLocationConstraintException": 400,
+            "InvalidPolicyDocument": 400, "InvalidStorageClass": 400, "InvalidTag": 400, "MalformedPOSTRequest": 400,
+            "MaxPostPreDataLengthExceeded": 400, "MissingSecurityHeader": 400, "NoSuchBucketPolicy": 404,
+            "NoSuchCORSConfiguration": 404, "NoSuchLifecycleConfiguration": 404,
+            "NoSuchPublicAccessBlockConfiguration": 404, "NoSuchTagSet": 404, "NoSuchWebsiteConfiguration": 404,
+            "ObjectLockConfigurationNotFoundError": 404, "ReplicationConfigurationNotFoundError": 404,
+            "ServerSideEncryptionConfigurationNotFoundError": 404, "TooManyBuckets": 400, "UnexpectedContent": 400,
         ]
         for code in S3ErrorCode.allCases { #expect(expected[code.rawValue] == code.status, "\(code.rawValue)") }
         #expect(S3ErrorCode.allCases.count == expected.count)

@@ -134,7 +134,7 @@ struct ServeCommand {
         let tokenKey = Digest.hash(.sha256, "sluice-listing \(try invocation.required(.databaseURL))")
         return GatewayServer(
             snapshots: snapshots,
-            services: GatewayServices(index: catalog, writes: catalog, uploads: catalog, transfer: transfer),
+            services: GatewayServices(index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer),
             settings: GatewaySettings(domain: try invocation.value(.domain), tokenKey: tokenKey), environment: environment,
             metrics: metrics, logger: instance.logger)
     }
@@ -186,8 +186,19 @@ struct ServeCommand {
         }
     }
 
+    /// How often a reading is made again because a request changed the snapshot meanwhile.
+    private static let refreshAttemptsMax = 3
+
     /// Makes the snapshot that new requests decide with.
     private func refreshNow(_ state: ServeState, _ snapshots: SnapshotCell) async {
+        for _ in 0..<ServeCommand.refreshAttemptsMax {
+            let changes = snapshots.changes
+            guard let snapshot = await readSnapshot(state) else { return }
+            if snapshots.swap(snapshot, readAfter: changes) { return }
+        }
+    }
+
+    private func readSnapshot(_ state: ServeState) async -> GatewaySnapshot? {
         let desired = state.desired
         let fleet: FleetSnapshot
         let conditions: [ConditionRecord]
@@ -197,7 +208,7 @@ struct ServeCommand {
         } catch {
             // Requests go on with what was known; each transaction looks at the truth itself.
             instance.logger.debug("cannot refresh the fleet", [("error", .string("\(error)"))])
-            return
+            return nil
         }
         await instance.registry.update(fleet, desired)
         let stores = instance.registry.stores
@@ -222,10 +233,9 @@ struct ServeCommand {
             }
             return values
         }
-        snapshots.swap(
-            GatewaySnapshot(desired: desired, fleet: fleet, backends: backends) { reference in
-                secrets.first { $0.0 == reference }?.1
-            })
+        return GatewaySnapshot(desired: desired, fleet: fleet, backends: backends) { reference in
+            secrets.first { $0.0 == reference }?.1
+        }
     }
 
     // MARK: Spec

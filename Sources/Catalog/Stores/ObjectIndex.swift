@@ -65,6 +65,18 @@ package protocol ObjectIndex: Sendable {
     func current(_ object: ObjectName) async throws(CatalogError) -> PlacedVersion?
     /// Cost grows with the items returned, not with the keys that a common prefix skips.
     func list(_ query: ListingQuery) async throws(CatalogError) -> ListingPage
+    /// In order of the parts; empty for a version without any.
+    func partChecksums(_ version: VersionID) async throws(CatalogError) -> [String]
+    /// Replaces tags or ACL of the current version; the version stays what it is. Nil if there is no such object.
+    func annotate(_ object: ObjectName, _ annotation: ObjectAnnotation) async throws(CatalogError) -> VersionID?
     /// A live copy was found absent or damaged; it is not counted from now on. False if it is not live any more.
     func markSuspect(_ copy: CopyID) async throws(CatalogError) -> Bool
+}
+
+/// What may change of a version without making another.
+package enum ObjectAnnotation: Sendable, Equatable {
+    /// As `a=b&c=d`; nil: none.
+    case tagging(String?)
+    /// The name of a canned ACL; nil: private.
+    case acl(String?)
 }

@@ -65,13 +65,28 @@ package struct WritePrecondition: Sendable, Equatable {
     }
     package var ifMatch: Match?
     package var ifNoneMatch: Match?
-    package init(ifMatch: Match? = nil, ifNoneMatch: Match? = nil) {
+    /// Bytes; deletes only.
+    package var ifSize: Int64?
+    /// Seconds since 1970, as Last-Modified shows them; deletes only.
+    package var ifModifiedAt: Int64?
+    package init(ifMatch: Match? = nil, ifNoneMatch: Match? = nil, ifSize: Int64? = nil, ifModifiedAt: Int64? = nil) {
         self.ifMatch = ifMatch
         self.ifNoneMatch = ifNoneMatch
+        self.ifSize = ifSize
+        self.ifModifiedAt = ifModifiedAt
     }
     package static let none = WritePrecondition()
 
     package enum Verdict: Sendable, Equatable { case passes, failed, noSuchKey }
+
+    /// - Parameter current: the version that is replaced or deleted
+    package func verdict(current: Version?) -> Verdict {
+        if let current {
+            if let ifSize, ifSize != current.size { return .failed }
+            if let ifModifiedAt, ifModifiedAt != current.committedAt / 1_000_000 { return .failed }
+        }
+        return verdict(current: current?.digests.etag)
+    }
 
     /// - Parameter etag: of the current version, nil if there is none
     package func verdict(current etag: String?) -> Verdict {
@@ -142,6 +157,8 @@ package enum CommitOutcome: Sendable, Equatable {
     case preconditionFailed
     /// If-Match on a key that does not exist; likewise doomed.
     case noSuchKey
+    /// The bucket was deleted by its owner; likewise doomed.
+    case noSuchBucket
     /// A lease was lost: some copy is no longer `writing` under the token. Nothing was committed; what is left was doomed.
     case fenceLost
 }

@@ -8,22 +8,55 @@ package struct AuthenticatedRequest: Sendable {
     package let query: Query
     /// The request's header fields and, with a presigned URL, the `x-amz-*` parameters that its signer moved into the query.
     package let fields: Fields
-    package let signature: VerifiedSignature
-    package let credential: GatewayCredential
-    package let snapshot: GatewaySnapshot
+    /// nil for an anonymous request, and for a form whose policy was signed instead.
+    package let signature: VerifiedSignature?
+    package private(set) var principal: Principal
+    /// How the body comes.
+    package let payload: PayloadMode
+    package private(set) var snapshot: GatewaySnapshot
     package let id: String
 
     fileprivate init(
-        request: Request, query: Query, fields: Fields, signature: VerifiedSignature, credential: GatewayCredential,
+        request: Request, query: Query, fields: Fields, signature: VerifiedSignature?, principal: Principal, payload: PayloadMode,
         snapshot: GatewaySnapshot, id: String
     ) {
         self.request = request
         self.query = query
         self.fields = fields
         self.signature = signature
-        self.credential = credential
+        self.principal = principal
+        self.payload = payload
         self.snapshot = snapshot
         self.id = id
+    }
+}
+
+extension AuthenticatedRequest {
+    /// With a bucket that was looked up for this request alone.
+    func knowing(_ bucket: ServedBucket) -> AuthenticatedRequest {
+        var copy = self
+        copy.snapshot.add(bucket)
+        return copy
+    }
+
+    /// An anonymous request that carries a form, whose policy this credential signed.
+    func signedByForm(_ credential: GatewayCredential) -> AuthenticatedRequest {
+        var copy = self
+        copy.principal = .credential(credential)
+        return copy
+    }
+}
+
+/// Who asks.
+package enum Principal: Sendable, Equatable {
+    case anonymous
+    case credential(GatewayCredential)
+
+    package var credential: GatewayCredential? {
+        switch self {
+        case .anonymous: nil
+        case .credential(let credential): credential
+        }
     }
 }
 
@@ -40,7 +73,9 @@ package struct Authenticator: Sendable {
             throw S3Error(.invalidURI, "The query has a malformed escape, or is not UTF-8.")
         }
         guard let claim = try SignatureClaim.parse(request.head, query) else {
-            throw S3Error(.accessDenied, "Access Denied: the request is not signed, and anonymous access is not granted.")
+            return AuthenticatedRequest(
+                request: request, query: query, fields: request.head.fields, signature: nil, principal: .anonymous,
+                payload: try Authenticator.unsignedPayload(request.head.fields), snapshot: snapshot, id: id)
         }
         let known = snapshot.credentials[claim.accessKeyID]
         let signature = try verifier.verify(claim, request.head, secret: known?.secret.revealed, now: now)
@@ -49,7 +84,17 @@ package struct Authenticator: Sendable {
         }
         return AuthenticatedRequest(
             request: request, query: query, fields: try Authenticator.fields(request.head.fields, query, claim),
-            signature: signature, credential: credential, snapshot: snapshot, id: id)
+            signature: signature, principal: .credential(credential), payload: claim.payload, snapshot: snapshot, id: id)
+    }
+
+    /// Without a signature there is no key that chunks could be signed with.
+    private static func unsignedPayload(_ fields: Fields) throws(S3Error) -> PayloadMode {
+        guard let header = fields["x-amz-content-sha256"] else { return .unsigned }
+        switch PayloadMode(header: header) {
+        case .some(.streamingSigned), nil:
+            throw S3Error(.accessDenied, "A request without a signature cannot announce a signed payload: it came unsigned.")
+        case .some(let mode): return mode
+        }
     }
 
     /// Presigning SDKs hoist `x-amz-*` headers into the query, which is signed as a whole. A header that came wins.

@@ -32,18 +32,41 @@ package struct GatewayCredential: Sendable, Equatable {
     }
 }
 
-/// A declared bucket that has its row.
+/// A bucket that has its row, with what requests need to know of it: declared in the spec, or made by a client.
 package struct ServedBucket: Sendable, Equatable {
     package let id: BucketID
     package let name: String
     /// Microseconds since 1970.
     package let createdAt: Int64
     package let replication: ReplicationSpec
+    /// The access key id that made it; nil for a declared one.
+    package var owner: String?
+    /// Private for a declared one, whose grants stand in the spec.
+    package var acl: CannedACL = .isPrivate
+    package var cors: [CORSRule] = []
+    /// As `a=b&c=d`.
+    package var tagging: String?
+    package var anonymousRead: AnonymousReadSpec?
+
     package init(id: BucketID, name: String, createdAt: Int64, replication: ReplicationSpec) {
         self.id = id
         self.name = name
         self.createdAt = createdAt
         self.replication = replication
+    }
+
+    /// - Parameter spec: nil for a bucket that a client made
+    package init(_ record: BucketRecord, _ spec: BucketSpec?, replication: ReplicationSpec) {
+        self.init(id: record.id, name: record.name, createdAt: record.createdAt, replication: replication)
+        guard let spec else {
+            owner = record.owner
+            acl = record.settings[.acl].flatMap { CannedACL(rawValue: $0) } ?? .isPrivate
+            cors = record.settings[.cors].flatMap { CORSDocument.rules(stored: $0) } ?? []
+            tagging = record.settings[.tagging]
+            return
+        }
+        cors = spec.cors
+        anonymousRead = spec.anonymousRead
     }
 }
 
@@ -64,7 +87,7 @@ package struct GatewaySnapshot: Sendable {
     package let revision: Int64
     package let fleet: FleetSpec
     /// By name.
-    package let buckets: [String: ServedBucket]
+    package private(set) var buckets: [String: ServedBucket]
     /// By access key id.
     package let credentials: [String: GatewayCredential]
     package let backends: [BackendID: ServedBackend]
@@ -99,11 +122,11 @@ package struct GatewaySnapshot: Sendable {
                 credentials[key] = credential
             }
         }
-        let served = desired.buckets.compactMap { bucket in
-            rows.bucket(bucket.name).map {
-                ServedBucket(
-                    id: $0.id, name: $0.name, createdAt: $0.createdAt, replication: desired.replication(of: bucket.name))
-            }
+        let specs = Dictionary(desired.buckets.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let served = rows.buckets.compactMap { record -> ServedBucket? in
+            // What a client made is served while the fleet allows it to be there; the rest only while the spec declares it.
+            guard specs[record.name] != nil || record.owner != nil else { return nil }
+            return ServedBucket(record, specs[record.name], replication: desired.replication(of: record.name))
         }
         self.init(
             revision: rows.revision, fleet: desired.fleet, buckets: served, credentials: Array(credentials.values),
@@ -111,10 +134,40 @@ package struct GatewaySnapshot: Sendable {
     }
 }
 
+extension GatewaySnapshot {
+    package mutating func add(_ bucket: ServedBucket) { buckets[bucket.name] = bucket }
+    package mutating func remove(bucket name: String) { buckets[name] = nil }
+}
+
 /// Holds the snapshot that new requests take; nil until the first spec was accepted.
 package final class SnapshotCell: Sendable {
-    private let current: Mutex<GatewaySnapshot?>
-    package init(_ snapshot: GatewaySnapshot? = nil) { current = Mutex(snapshot) }
-    package var value: GatewaySnapshot? { current.withLock { $0 } }
-    package func swap(_ snapshot: GatewaySnapshot) { current.withLock { $0 = snapshot } }
+    private struct State {
+        var snapshot: GatewaySnapshot?
+        var changes = 0
+    }
+    private let state: Mutex<State>
+    package init(_ snapshot: GatewaySnapshot? = nil) { state = Mutex(State(snapshot: snapshot)) }
+    package var value: GatewaySnapshot? { state.withLock { $0.snapshot } }
+    /// How often requests of this instance changed the snapshot.
+    package var changes: Int { state.withLock { $0.changes } }
+
+    /// Replaces the snapshot by one that was read anew, unless a request changed it since the reading began.
+    /// - Parameter changes: as it was before the reading
+    package func swap(_ snapshot: GatewaySnapshot, readAfter changes: Int) -> Bool {
+        state.withLock { state in
+            guard state.changes == changes else { return false }
+            state.snapshot = snapshot
+            return true
+        }
+    }
+
+    /// A request's own change is seen by the next one at once.
+    package func change(_ body: (inout GatewaySnapshot) -> Void) {
+        state.withLock { state in
+            guard var snapshot = state.snapshot else { return }
+            body(&snapshot)
+            state.snapshot = snapshot
+            state.changes += 1
+        }
+    }
 }

@@ -34,7 +34,7 @@ extension IncomingBody {
         checksumsAreOfBody: Bool = true
     ) throws(OperationFailure) {
         let fields = authenticated.fields
-        let mode = authenticated.signature.claim.payload
+        let mode = authenticated.payload
         try IncomingBody.refuseUnsignedFraming(authenticated)
         let length = try IncomingBody.length(authenticated.request, fields, mode)
         guard length <= bytesMax else {
@@ -51,10 +51,12 @@ extension IncomingBody {
         case .signed(let hash): expectation.sha256 = hash
         case .unsigned: break
         case .streamingSigned(let hasTrailer):
-            let claim = authenticated.signature.claim
+            guard let signature = authenticated.signature else {
+                throw .refused(.accessDenied, "Chunks can be signed only in a request that is signed itself.")
+            }
+            let claim = signature.claim
             let signing = ChunkSigning(
-                signingKey: authenticated.signature.signingKey, scope: claim.scope, time: claim.time,
-                seed: authenticated.signature.seed)
+                signingKey: signature.signingKey, scope: claim.scope, time: claim.time, seed: signature.seed)
             chunked = AWSChunkedReader(
                 authenticated.request.body, signing: signing, hasTrailer: hasTrailer, declaredTrailers: promised.trailerNames,
                 declaredLength: length)
@@ -69,9 +71,9 @@ extension IncomingBody {
 
     /// A presigned URL signs no payload form, so framing that only a header announces would be stored as content.
     private static func refuseUnsignedFraming(_ authenticated: AuthenticatedRequest) throws(OperationFailure) {
-        guard case .presigned = authenticated.signature.claim.form,
+        guard case .presigned = authenticated.signature?.claim.form,
             let header = authenticated.fields["x-amz-content-sha256"], header.hasPrefix("STREAMING-"),
-            !authenticated.signature.claim.payload.isChunked
+            !authenticated.payload.isChunked
         else { return }
         throw .refused(.invalidRequest, "A presigned URL cannot carry an aws-chunked body: it was signed as UNSIGNED-PAYLOAD.")
     }
@@ -100,10 +102,13 @@ extension IncomingBody {
     }
 
     /// Reads a small body whole: an XML document.
-    /// - Parameter checksumsAreOfBody: false with Complete, whose x-amz-checksum-* headers are about the object
+    /// - Parameters:
+    ///   - checksumsAreOfBody: false with Complete, whose x-amz-checksum-* headers are about the object
+    ///   - mayBeAbsent: a request without a body gives an empty document
     package static func document(
-        _ authenticated: AuthenticatedRequest, checksumsAreOfBody: Bool = true
+        _ authenticated: AuthenticatedRequest, checksumsAreOfBody: Bool = true, mayBeAbsent: Bool = false
     ) async throws(OperationFailure) -> [UInt8] {
+        if mayBeAbsent, !authenticated.payload.isChunked, authenticated.request.contentLength ?? 0 == 0 { return [] }
         let body = try IncomingBody(
             authenticated, bytesMax: Int64(GatewayLimits.documentBytesMax), checksumsAreOfBody: checksumsAreOfBody)
         do throws(BodyError) {

@@ -20,6 +20,7 @@ struct ListingDocument {
             switch request.form {
             case .v1: writeV1(&writer)
             case .v2: writeV2(&writer)
+            case .versions: break
             }
             writer.text("IsTruncated", page.next != nil)
             for item in page.items { if case .object(let object) = item { write(object, &writer) } }
@@ -58,12 +59,12 @@ struct ListingDocument {
             for algorithm in object.checksumAlgorithms.sorted() { writer.text("ChecksumAlgorithm", algorithm.uppercased()) }
             if let type = object.checksumType, !object.checksumAlgorithms.isEmpty { writer.text("ChecksumType", type) }
             writer.text("Size", object.size)
-            if request.wantsOwner { writer.element("Owner") { $0.text("ID", Owner.id) } }
+            if request.wantsOwner { Owner.write(&writer) }
             writer.text("StorageClass", "STANDARD")
         }
     }
 
     private func coded(_ text: String) -> String {
-        request.encodesKeys ? PercentCoding.encode(text, keepingSlash: true) : text
+        request.coded(text)
     }
 }

@@ -21,23 +21,31 @@ struct ListingRequest: Sendable, Equatable {
         delimiter = query["delimiter"].flatMap { $0.isEmpty ? nil : $0 }
         keysMax = try ListingRequest.count(query, "max-keys", default: GatewayLimits.listingKeysMax)
         encodesKeys = try ListingRequest.encoding(query)
-        marker = form == .v1 ? query["marker"].flatMap { $0.isEmpty ? nil : $0 } : nil
+        let markerName: String? =
+            switch form {
+            case .v1: "marker"
+            case .v2: nil
+            case .versions: "key-marker"
+            }
+        marker = markerName.flatMap { query[$0] }.flatMap { $0.isEmpty ? nil : $0 }
         startAfter = form == .v2 ? query["start-after"].flatMap { $0.isEmpty ? nil : $0 } : nil
         token = form == .v2 ? query["continuation-token"] : nil
-        wantsOwner = form == .v1 || query["fetch-owner"] == "true"
+        wantsOwner = form != .v2 || query["fetch-owner"] == "true"
         for text in [prefix, delimiter ?? "", marker ?? "", startAfter ?? ""] where text.utf8.contains(0) {
             throw .refused(.invalidArgument, "A listing's parameters must not contain a NUL character.")
         }
     }
 
-    static func count(_ query: Query, _ name: String, default absent: Int) throws(OperationFailure) -> Int {
+    static func count(
+        _ query: Query, _ name: String, default absent: Int, max: Int = GatewayLimits.listingKeysMax
+    ) throws(OperationFailure) -> Int {
         guard let text = query[name], !text.isEmpty else { return absent }
         guard let value = Int(text), (0...Int(Int32.max)).contains(value) else {
             throw .refused(
                 .invalidArgument, "Provided \(name) not an integer or within integer range",
                 ["ArgumentName": name, "ArgumentValue": text])
         }
-        return min(value, GatewayLimits.listingKeysMax)
+        return min(value, max)
     }
 
     static func encoding(_ query: Query) throws(OperationFailure) -> Bool {
@@ -60,6 +68,10 @@ struct ListingRequest: Sendable, Equatable {
         }
         return (marker ?? startAfter).map(place)
     }
+
+    var markerPosition: ListingPosition? { marker.map(place) }
+
+    func coded(_ text: String) -> String { encodesKeys ? PercentCoding.encode(text, keepingSlash: true) : text }
 
     /// A marker that is a common prefix, as NextMarker may be, stands for all keys below it. Compared by bytes: Swift's own
     /// comparison takes different spellings of a letter for the same.

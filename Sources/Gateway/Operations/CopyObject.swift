@@ -45,7 +45,7 @@ extension GatewayOperations {
         }
         let order = WriteOrder(
             bucket: target.bucket, key: target.key,
-            headers: replaces ? try WriteHeaders.headers(fields) : placed.version.headers,
+            headers: try GatewayOperations.copyHeaders(fields, of: placed.version, to: target.bucket, replaces: replaces),
             precondition: WriteHeaders.precondition(fields))
         let algorithms = try GatewayOperations.copyChecksums(fields, placed.version)
         return try await patient(request, resource: "/\(target.bucket.name)/\(target.key)") {
@@ -83,9 +83,8 @@ extension GatewayOperations {
     /// The source, if the credential may read it and the request's conditions on it hold.
     private func source(_ request: AuthenticatedRequest) async throws(OperationFailure) -> (ObjectTarget, PlacedVersion) {
         let source = try CopySource(request.fields["x-amz-copy-source"] ?? "")
-        let bucket = try request.bucket(source.bucket, .read, covering: source.key)
-        let target = ObjectTarget(bucket: bucket, key: source.key)
-        let placed = try await current(target)
+        let target = try request.target(source.bucket, source.key, .read)
+        let placed = try await current(target, request)
         var conditions = Fields()
         let prefix = "x-amz-copy-source-if-"
         for field in request.fields.all where field.name.lowercased().hasPrefix(prefix) {
@@ -121,6 +120,23 @@ extension GatewayOperations {
                 .invalidArgument, "Unknown metadata directive.",
                 ["ArgumentName": "x-amz-metadata-directive", "ArgumentValue": other])
         }
+    }
+
+    /// The metadata directive says whose headers count, the tagging directive whose tags; the ACL is never copied.
+    private static func copyHeaders(
+        _ fields: Fields, of source: Version, to bucket: ServedBucket, replaces: Bool
+    ) throws(OperationFailure) -> ObjectHeaders {
+        var headers = replaces ? try WriteHeaders.content(fields) : source.headers
+        switch fields["x-amz-tagging-directive"] {
+        case nil, "COPY": headers.tagging = source.headers.tagging
+        case "REPLACE": headers.tagging = try WriteHeaders.tagging(fields)
+        case .some(let other):
+            throw .refused(
+                .invalidArgument, "Unknown tagging directive.",
+                ["ArgumentName": "x-amz-tagging-directive", "ArgumentValue": other])
+        }
+        headers.acl = try ACLHeaders.forObject(fields, in: bucket)
+        return headers
     }
 
     private static func copyChecksums(_ fields: Fields, _ version: Version) throws(OperationFailure) -> [ChecksumAlgorithm] {

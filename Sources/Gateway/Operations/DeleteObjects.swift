@@ -6,7 +6,7 @@ import Spec
 extension GatewayOperations {
     /// 204 whether or not the key was there; no backend is on the way.
     func deleteObject(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
-        let deletion = DeleteRequest(key: target.key, precondition: WriteHeaders.precondition(request.fields))
+        let deletion = DeleteRequest(key: target.key, precondition: try WriteHeaders.deletePrecondition(request.fields))
         let outcomes = try await delete([deletion], in: target.bucket, request)
         switch outcomes.first {
         case .deleted: return .empty(.noContent)
@@ -18,18 +18,18 @@ extension GatewayOperations {
 
     /// Up to 1,000 keys in one transaction.
     func deleteObjects(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+        // Whether a key may be deleted is decided for each: a grant may be limited to prefixes.
         let bucket = try request.bucket(name, .write, covering: nil)
         let xml = try await IncomingBody.document(request)
         let document = try refusing { () throws(S3Error) in try DeleteDocument(xml: xml) }
-        var results = document.entries.map { entry in refusal(entry, name, request) }
+        var results = document.entries.map { entry in refusal(entry, bucket, request) }
         // One row cannot be deleted twice in a transaction: repeated keys share an outcome. By bytes, since Swift's strings
         // take different spellings of a letter for the same.
         var deletions: [DeleteRequest] = []
         var positions: [[UInt8]: Int] = [:]
         for (entry, result) in zip(document.entries, results) where result == nil && positions[Array(entry.key.utf8)] == nil {
             positions[Array(entry.key.utf8)] = deletions.count
-            deletions.append(
-                DeleteRequest(key: entry.key, precondition: WritePrecondition(ifMatch: entry.etag.map { .etags([$0]) })))
+            deletions.append(DeleteRequest(key: entry.key, precondition: try GatewayOperations.precondition(of: entry)))
         }
         if !deletions.isEmpty {
             let outcomes = try await delete(deletions, in: bucket, request)
@@ -51,13 +51,20 @@ extension GatewayOperations {
         }
     }
 
-    private func refusal(_ entry: DeleteDocument.Entry, _ bucket: String, _ request: AuthenticatedRequest) -> S3Error? {
+    private func refusal(_ entry: DeleteDocument.Entry, _ bucket: ServedBucket, _ request: AuthenticatedRequest) -> S3Error? {
         do throws(S3Error) { _ = try Router.checked(entry.key) } catch { return error }
         guard request.allows(bucket, .write, covering: entry.key) else { return S3Error(.accessDenied, "Access Denied") }
         if let version = entry.versionID, version != "null" {
             return S3Error(.invalidArgument, "Invalid version id specified")
         }
         return nil
+    }
+
+    private static func precondition(of entry: DeleteDocument.Entry) throws(OperationFailure) -> WritePrecondition {
+        WritePrecondition(
+            ifMatch: entry.etag.map { $0 == "*" ? .any : .etags([$0]) },
+            ifSize: try entry.size.map { text throws(OperationFailure) in try WriteHeaders.size(text) },
+            ifModifiedAt: try entry.lastModified.map { text throws(OperationFailure) in try WriteHeaders.time(text) })
     }
 
     private static func error(_ outcome: DeleteOutcome) -> S3Error? {

@@ -1,19 +1,23 @@
 package import Catalog
 import HTTP
 import S3
+import Spec
 
 /// The stores and the transfer that operations work with.
 package struct GatewayServices: Sendable {
     package var index: any ObjectIndex
     package var writes: any WriteLedger
     package var uploads: any UploadLedger
+    package var buckets: any BucketLedger
     package var transfer: any ObjectTransfer
     package init(
-        index: any ObjectIndex, writes: any WriteLedger, uploads: any UploadLedger, transfer: any ObjectTransfer
+        index: any ObjectIndex, writes: any WriteLedger, uploads: any UploadLedger, buckets: any BucketLedger,
+        transfer: any ObjectTransfer
     ) {
         self.index = index
         self.writes = writes
         self.uploads = uploads
+        self.buckets = buckets
         self.transfer = transfer
     }
 }
@@ -23,14 +27,15 @@ struct GatewayOperations: Sendable {
     let services: GatewayServices
     let settings: GatewaySettings
     let environment: GatewayEnvironment
+    let snapshots: SnapshotCell
 
     func perform(_ operation: Operation, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+        try request.checkOpen(to: operation)
         switch operation {
-        case .listBuckets: return listBuckets(request)
+        case .listBuckets: return try listBuckets(request)
         case .bucket(let name, let operation): return try await perform(operation, on: name, request)
         case .object(let address, let operation):
-            let bucket = try request.bucket(address.bucket, operation.need, covering: address.key)
-            let target = ObjectTarget(bucket: bucket, key: address.key)
+            let target = try request.target(address.bucket, address.key, operation.need)
             return try await perform(operation, on: target, request)
         }
     }
@@ -39,14 +44,27 @@ struct GatewayOperations: Sendable {
         _ operation: BucketOperation, on name: String, _ request: AuthenticatedRequest
     ) async throws(OperationFailure) -> Response {
         switch operation {
-        case .create: return try createBucket(name, request)
-        case .delete: return try deleteBucket(name, request)
+        case .create: return try await createBucket(name, request)
+        case .delete: return try await deleteBucket(name, request)
         case .head: return try headBucket(name, request)
         case .location: return try bucketLocation(name, request)
-        case .versioning: return try bucketVersioning(name, request)
         case .listV1: return try await listObjects(name, request, form: .v1)
         case .listV2: return try await listObjects(name, request, form: .v2)
+        case .listVersions: return try await listVersions(name, request)
         case .listUploads: return try await listUploads(name, request)
+        case .postObject: return try await postObject(name, request)
+        case .getACL: return try bucketACL(name, request)
+        case .putACL: return try await putBucketACL(name, request)
+        case .getCORS: return try bucketCORS(name, request)
+        case .putCORS: return try await putBucketCORS(name, request)
+        case .deleteCORS: return try await deleteBucketCORS(name, request)
+        case .getTagging: return try bucketTagging(name, request)
+        case .putTagging: return try await putBucketTagging(name, request)
+        case .deleteTagging: return try await deleteBucketTagging(name, request)
+        case .versioning, .getAccelerate, .getEncryption, .getLifecycle, .getLogging, .getNotification, .getObjectLock,
+            .getOwnershipControls, .getPolicy, .getPolicyStatus, .getPublicAccessBlock, .getReplication, .getRequestPayment,
+            .getWebsite:
+            return try constantSetting(operation, name, request)
         case .deleteObjects: return try await deleteObjects(name, request)
         }
     }
@@ -60,6 +78,12 @@ struct GatewayOperations: Sendable {
         case .put: return try await putObject(target, request)
         case .copy: return try await copyObject(target, request)
         case .delete: return try await deleteObject(target, request)
+        case .attributes: return try await objectAttributes(target, request)
+        case .getTagging: return try await objectTagging(target, request)
+        case .putTagging: return try await putObjectTagging(target, request)
+        case .deleteTagging: return try await deleteObjectTagging(target, request)
+        case .getACL: return try await objectACL(target, request)
+        case .putACL: return try await putObjectACL(target, request)
         case .createUpload: return try await createUpload(target, request)
         case .uploadPart(let upload, let number): return try await uploadPart(target, request, upload, number)
         case .uploadPartCopy(let upload, let number): return try await uploadPartCopy(target, request, upload, number)
@@ -74,6 +98,8 @@ struct GatewayOperations: Sendable {
 struct ObjectTarget: Sendable, Equatable {
     let bucket: ServedBucket
     let key: String
+    /// False: only the object's own ACL may allow it to be read.
+    let isGranted: Bool
     var object: ObjectName { ObjectName(bucket: bucket.id, key: key) }
 }
 
@@ -87,5 +113,33 @@ extension Response {
 
     static func empty(_ status: Status, _ fields: Fields = Fields()) -> Response {
         Response(ResponseHead(status, fields: fields))
+    }
+}
+
+extension GatewayOperations {
+    /// Buckets that clients make appear at other instances within the snapshot's age. Until then, a name that the snapshot does not
+    /// know is looked up.
+    func knowingBuckets(of operation: Operation, _ request: AuthenticatedRequest) async throws(OperationFailure) -> AuthenticatedRequest {
+        guard request.snapshot.fleet.bucketCreation == .allowed else { return request }
+        var names: [String] = []
+        if let name = operation.bucketName { names.append(name) }
+        switch operation {
+        case .object(_, .copy), .object(_, .uploadPartCopy):
+            names.append(try CopySource(request.fields["x-amz-copy-source"] ?? "").bucket)
+        case .listBuckets, .bucket, .object: break
+        }
+        var known = request
+        for name in names where request.snapshot.buckets[name] == nil {
+            if let bucket = try await servedBucket(name, request.snapshot) { known = known.knowing(bucket) }
+        }
+        return known
+    }
+
+    func servedBucket(_ name: String, _ snapshot: GatewaySnapshot) async throws(OperationFailure) -> ServedBucket? {
+        if let known = snapshot.buckets[name] { return known }
+        guard snapshot.fleet.bucketCreation == .allowed, BucketName.isAllowed(name) else { return nil }
+        let record = try await catalogCall { () async throws(CatalogError) in try await services.buckets.bucket(name) }
+        guard let record, record.owner != nil else { return nil }
+        return ServedBucket(record, nil, replication: snapshot.fleet.replication)
     }
 }

@@ -8,7 +8,7 @@ extension GatewayOperations {
         try WriteHeaders.refuseUnsupported(fields)
         let (algorithm, type) = try UploadChecksum.declared(fields)
         let write = WriteOrder(
-            bucket: target.bucket, key: target.key, headers: try WriteHeaders.headers(fields), precondition: .none)
+            bucket: target.bucket, key: target.key, headers: try WriteHeaders.headers(fields, for: target.bucket), precondition: .none)
         let order = UploadOrder(write: write, checksumAlgorithm: algorithm, checksumType: type)
         let id = try await transferCall { () async throws(TransferFailure) in
             try await services.transfer.createUpload(order, in: request.snapshot)

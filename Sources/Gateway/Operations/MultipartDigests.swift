@@ -19,6 +19,7 @@ package enum MultipartDigests {
             digests.checksums[algorithm.rawValue] = composite(algorithm, values) + "-\(parts.count)"
         }
         digests.checksumType = upload.checksumType ?? "COMPOSITE"
+        digests.partChecksums = values.map { Base64.encode($0) }
         return digests
     }
 

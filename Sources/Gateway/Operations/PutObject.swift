@@ -7,7 +7,7 @@ extension GatewayOperations {
         let fields = request.fields
         try WriteHeaders.refuseUnsupported(fields)
         let order = WriteOrder(
-            bucket: target.bucket, key: target.key, headers: try WriteHeaders.headers(fields),
+            bucket: target.bucket, key: target.key, headers: try WriteHeaders.headers(fields, for: target.bucket),
             precondition: WriteHeaders.precondition(fields))
         let body = try IncomingBody(request, bytesMax: GatewayLimits.objectBytesMax)
         try await refuseEarly(target, order.precondition)

@@ -10,7 +10,7 @@ extension GatewayOperations {
         let overrides = try ReadOverrides.fields(request.query)
         var last: OperationFailure = .transfer(.noSuchKey)
         for _ in 0..<GatewayLimits.readAttemptsMax {
-            let placed = try await current(target)
+            let placed = try await current(target, request)
             let answer = try ReadAnswer(placed.version, request.fields, part: part)
             let head = answer.head(overrides, wantsChecksums: request.fields["x-amz-checksum-mode"]?.uppercased() == "ENABLED")
             guard answer.status != .notModified else { return Response(head) }
@@ -27,8 +27,15 @@ extension GatewayOperations {
         throw last
     }
 
-    func current(_ target: ObjectTarget) async throws(OperationFailure) -> PlacedVersion {
+    /// The one way to an object that a client reads: what its bucket does not grant, its own ACL must.
+    func current(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> PlacedVersion {
         let found = try await catalogCall { () async throws(CatalogError) in try await services.index.current(target.object) }
+        if !target.isGranted {
+            let acl = found?.version.headers.acl.flatMap { CannedACL(rawValue: $0) } ?? .isPrivate
+            // Who may not list must not learn which keys there are.
+            let mayLearn = found == nil && request.allows(target.bucket, .list, covering: target.key)
+            guard acl.allowsRead(request.principal) || mayLearn else { throw AuthenticatedRequest.denied }
+        }
         guard let found else {
             throw .refused(.noSuchKey, "The specified key does not exist.", ["Key": target.key])
         }
@@ -123,6 +130,7 @@ struct ReadAnswer {
         fields.append("Accept-Ranges", "bytes")
         fields.append("Content-Type", version.headers.contentType ?? "binary/octet-stream")
         for (name, value) in version.headers.user.sorted(by: { $0.key < $1.key }) { fields.append("x-amz-meta-\(name)", value) }
+        if let tags = version.headers.tagging.flatMap({ TagSet(stored: $0) }) { fields.append("x-amz-tagging-count", "\(tags.count)") }
         if let range {
             fields.append("Content-Range", "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(version.size)")
         } else if wantsChecksums {

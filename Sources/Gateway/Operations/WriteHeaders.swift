@@ -9,8 +9,21 @@ enum WriteHeaders {
     ]
     private static let metadataPrefix = "x-amz-meta-"
 
+    /// All that the headers of a PUT say about the object, its tags and ACL included.
+    static func headers(_ fields: Fields, for bucket: ServedBucket) throws(OperationFailure) -> ObjectHeaders {
+        var headers = try content(fields)
+        headers.tagging = try tagging(fields)
+        headers.acl = try ACLHeaders.forObject(fields, in: bucket)
+        return headers
+    }
+
+    static func tagging(_ fields: Fields) throws(OperationFailure) -> String? {
+        guard let text = fields["x-amz-tagging"], !text.isEmpty else { return nil }
+        return try refusing { () throws(S3Error) in try TagSet(header: text) }.stored
+    }
+
     /// - Throws: MetadataTooLarge
-    static func headers(_ fields: Fields) throws(OperationFailure) -> ObjectHeaders {
+    static func content(_ fields: Fields) throws(OperationFailure) -> ObjectHeaders {
         var headers = ObjectHeaders(contentType: fields["content-type"].flatMap { $0.isEmpty ? nil : $0 })
         for name in standardNames {
             guard let value = fields[name], !value.isEmpty else { continue }
@@ -41,6 +54,29 @@ enum WriteHeaders {
         return rest.isEmpty ? nil : rest.joined(separator: ",")
     }
 
+    /// Of a DELETE: also its size and time.
+    static func deletePrecondition(_ fields: Fields) throws(OperationFailure) -> WritePrecondition {
+        var condition = precondition(fields)
+        if let text = fields["x-amz-if-match-size"] { condition.ifSize = try size(text) }
+        if let text = fields["x-amz-if-match-last-modified-time"] { condition.ifModifiedAt = try time(text) }
+        return condition
+    }
+
+    static func size(_ text: String) throws(OperationFailure) -> Int64 {
+        guard let size = Int64(text), size >= 0 else {
+            throw .refused(.invalidArgument, "The size that a delete depends on is not a number of bytes.", ["ArgumentValue": text])
+        }
+        return size
+    }
+
+    /// Seconds since 1970. SDKs send RFC 9110's date in the header and ISO 8601 in the document.
+    static func time(_ text: String) throws(OperationFailure) -> Int64 {
+        guard let time = WallTime(httpDate: text) ?? WallTime(rfc3339: text) else {
+            throw .refused(.invalidArgument, "The time that a delete depends on is not a date.", ["ArgumentValue": text])
+        }
+        return time.seconds
+    }
+
     /// If-Match and If-None-Match, decided in the commit.
     static func precondition(_ fields: Fields) -> WritePrecondition {
         func match(_ name: String) -> WritePrecondition.Match? {
@@ -58,15 +94,15 @@ enum WriteHeaders {
             let name = field.name.lowercased()
             let asks =
                 switch name {
-                case "x-amz-acl": field.value != "private" && field.value != "bucket-owner-full-control"
-                case "x-amz-storage-class": field.value != "STANDARD"
-                case "x-amz-tagging": !field.value.isEmpty
                 case "x-amz-website-redirect-location", "x-amz-server-side-encryption", "x-amz-write-offset-bytes": true
                 default:
-                    name.hasPrefix("x-amz-grant-") || name.hasPrefix("x-amz-object-lock-")
+                    name.hasPrefix("x-amz-object-lock-")
                         || name.hasPrefix("x-amz-server-side-encryption-")
                         || name.hasPrefix("x-amz-copy-source-server-side-encryption-")
                 }
+            if name == "x-amz-storage-class", field.value != "STANDARD" {
+                throw .refused(.invalidStorageClass, "The storage class you specified is not valid: only STANDARD is.")
+            }
             guard !asks else {
                 throw .s3(Router.notImplemented("the header '\(name)' with this value"))
             }

@@ -16,8 +16,31 @@ package enum BucketOperation: String, Sendable, CaseIterable {
     case versioning = "GetBucketVersioning"
     case listV1 = "ListObjects"
     case listV2 = "ListObjectsV2"
+    case listVersions = "ListObjectVersions"
     case listUploads = "ListMultipartUploads"
     case deleteObjects = "DeleteObjects"
+    case postObject = "PostObject"
+    case getACL = "GetBucketAcl"
+    case putACL = "PutBucketAcl"
+    case getCORS = "GetBucketCors"
+    case putCORS = "PutBucketCors"
+    case deleteCORS = "DeleteBucketCors"
+    case getTagging = "GetBucketTagging"
+    case putTagging = "PutBucketTagging"
+    case deleteTagging = "DeleteBucketTagging"
+    case getAccelerate = "GetBucketAccelerateConfiguration"
+    case getEncryption = "GetBucketEncryption"
+    case getLifecycle = "GetBucketLifecycleConfiguration"
+    case getLogging = "GetBucketLogging"
+    case getNotification = "GetBucketNotificationConfiguration"
+    case getObjectLock = "GetObjectLockConfiguration"
+    case getOwnershipControls = "GetBucketOwnershipControls"
+    case getPolicy = "GetBucketPolicy"
+    case getPolicyStatus = "GetBucketPolicyStatus"
+    case getPublicAccessBlock = "GetPublicAccessBlock"
+    case getReplication = "GetBucketReplication"
+    case getRequestPayment = "GetBucketRequestPayment"
+    case getWebsite = "GetBucketWebsite"
 }
 
 package enum ObjectOperation: Sendable, Equatable {
@@ -26,6 +49,12 @@ package enum ObjectOperation: Sendable, Equatable {
     case put
     case copy
     case delete
+    case attributes
+    case getTagging
+    case putTagging
+    case deleteTagging
+    case getACL
+    case putACL
     case createUpload
     case uploadPart(upload: String, number: Int)
     case uploadPartCopy(upload: String, number: Int)
@@ -40,6 +69,12 @@ package enum ObjectOperation: Sendable, Equatable {
         case .put: "PutObject"
         case .copy: "CopyObject"
         case .delete: "DeleteObject"
+        case .attributes: "GetObjectAttributes"
+        case .getTagging: "GetObjectTagging"
+        case .putTagging: "PutObjectTagging"
+        case .deleteTagging: "DeleteObjectTagging"
+        case .getACL: "GetObjectAcl"
+        case .putACL: "PutObjectAcl"
         case .createUpload: "CreateMultipartUpload"
         case .uploadPart: "UploadPart"
         case .uploadPartCopy: "UploadPartCopy"
@@ -51,8 +86,13 @@ package enum ObjectOperation: Sendable, Equatable {
 
     package var need: Need {
         switch self {
-        case .get, .head, .listParts: .read
-        case .put, .copy, .delete, .createUpload, .uploadPart, .uploadPartCopy, .completeUpload, .abortUpload: .write
+        case .get, .head, .attributes: .read
+        // Not for everybody who may read: these are about the object, not of it.
+        case .getTagging, .getACL, .listParts: .inspect
+        case .putACL: .own
+        case .put, .copy, .delete, .putTagging, .deleteTagging, .createUpload, .uploadPart, .uploadPartCopy, .completeUpload,
+            .abortUpload:
+            .write
         }
     }
 }

@@ -16,7 +16,7 @@ package struct Router: Sendable {
             try accept(query, ["max-buckets", "prefix", "continuation-token", "bucket-region"], head.method)
             return .listBuckets
         }
-        guard let key else { return .bucket(bucket, try bucketOperation(head.method, query)) }
+        guard let key else { return .bucket(bucket, try bucketOperation(head.method, query, isForm: PostForm.isForm(head))) }
         return .object(
             ObjectAddress(bucket: bucket, key: key), try objectOperation(head.method, query, fields))
     }
@@ -28,7 +28,7 @@ package struct Router: Sendable {
     // MARK: Resource
 
     /// The one parse of bucket and key; nothing is normalised, every escape is decoded once.
-    private func resource(_ head: RequestHead) throws(S3Error) -> (bucket: String?, key: String?) {
+    func resource(_ head: RequestHead) throws(S3Error) -> (bucket: String?, key: String?) {
         let path = head.rawPath
         guard path.utf8.first == 0x2F else {
             throw S3Error(.invalidURI, "The target of a request must begin with a slash.")
@@ -73,25 +73,44 @@ package struct Router: Sendable {
 
     // MARK: Operations
 
-    private func bucketOperation(_ method: Method, _ query: Query) throws(S3Error) -> BucketOperation {
+    private func bucketOperation(_ method: Method, _ query: Query, isForm: Bool) throws(S3Error) -> BucketOperation {
         let operation: BucketOperation
         var consumed: [String] = []
         switch method {
         case .get: (operation, consumed) = Router.bucketGet(query)
         case .head: operation = .head
-        case .put: operation = .create
-        case .delete: operation = .delete
+        case .put, .delete:
+            let settings: [(String, BucketOperation)] =
+                method == .put
+                ? [("acl", .putACL), ("cors", .putCORS), ("tagging", .putTagging)]
+                : [("cors", .deleteCORS), ("tagging", .deleteTagging)]
+            let setting = settings.first { query.has($0.0) }
+            operation = setting?.1 ?? (method == .put ? .create : .delete)
+            consumed = setting.map { [$0.0] } ?? []
         case .post where query.has("delete"): (operation, consumed) = (.deleteObjects, ["delete"])
+        case .post where isForm: operation = .postObject
         default: throw Router.notImplemented("\(method) of a bucket")
         }
         try accept(query, consumed, method)
         return operation
     }
 
+    private static let subResources: [(String, BucketOperation)] = [
+        ("accelerate", .getAccelerate), ("acl", .getACL), ("cors", .getCORS), ("encryption", .getEncryption),
+        ("lifecycle", .getLifecycle), ("location", .location), ("logging", .getLogging), ("notification", .getNotification),
+        ("object-lock", .getObjectLock), ("ownershipControls", .getOwnershipControls), ("policy", .getPolicy),
+        ("policyStatus", .getPolicyStatus), ("publicAccessBlock", .getPublicAccessBlock), ("replication", .getReplication),
+        ("requestPayment", .getRequestPayment), ("tagging", .getTagging), ("versioning", .versioning), ("website", .getWebsite),
+    ]
+
     private static func bucketGet(_ query: Query) -> (BucketOperation, [String]) {
         let listing = ["prefix", "delimiter", "max-keys", "encoding-type"]
-        if query.has("location") { return (.location, ["location"]) }
-        if query.has("versioning") { return (.versioning, ["versioning"]) }
+        if let (name, operation) = subResources.first(where: { query.has($0.0) }) { return (operation, [name]) }
+        if query.has("versions") {
+            return (
+                .listVersions, ["versions", "prefix", "delimiter", "key-marker", "version-id-marker", "max-keys", "encoding-type"]
+            )
+        }
         if query.has("uploads") {
             return (
                 .listUploads,
@@ -110,6 +129,9 @@ package struct Router: Sendable {
         case .get where query.has("uploadId"):
             try accept(query, ["uploadId", "max-parts", "part-number-marker", "encoding-type"], method)
             return .listParts(upload: query["uploadId"] ?? "")
+        case .get where query.has("attributes"), .get where query.has("tagging"), .get where query.has("acl"),
+            .delete where query.has("tagging"):
+            return try annotationOperation(method, query)
         case .get, .head:
             try accept(query, overrides + ["partNumber", "versionId"], method)
             try checkVersion(query)
@@ -133,8 +155,31 @@ package struct Router: Sendable {
         }
     }
 
+    private func annotationOperation(_ method: Method, _ query: Query) throws(S3Error) -> ObjectOperation {
+        try checkVersion(query)
+        switch method {
+        case .delete:
+            try accept(query, ["tagging", "versionId"], method)
+            return .deleteTagging
+        case .get where query.has("attributes"):
+            try accept(query, ["attributes", "versionId"], method)
+            return .attributes
+        case .get where query.has("tagging"):
+            try accept(query, ["tagging", "versionId"], method)
+            return .getTagging
+        default:
+            try accept(query, ["acl", "versionId"], method)
+            return .getACL
+        }
+    }
+
     private func putOperation(_ query: Query, _ fields: Fields) throws(S3Error) -> ObjectOperation {
         let isCopy = fields["x-amz-copy-source"] != nil
+        if query.has("tagging") || query.has("acl") {
+            try checkVersion(query)
+            try accept(query, [query.has("tagging") ? "tagging" : "acl", "versionId"], .put)
+            return query.has("tagging") ? .putTagging : .putACL
+        }
         guard query.has("uploadId") || query.has("partNumber") else {
             try accept(query, [], .put)
             return isCopy ? .copy : .put

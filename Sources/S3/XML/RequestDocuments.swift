@@ -4,6 +4,10 @@ package struct DeleteDocument: Sendable, Equatable {
         package var key: String
         package var etag: String?
         package var versionID: String?
+        /// Bytes, as decimal text.
+        package var size: String?
+        /// As it came: ISO 8601 or RFC 9110's date.
+        package var lastModified: String?
     }
     package var entries: [Entry]
     package var isQuiet: Bool
@@ -16,7 +20,8 @@ package struct DeleteDocument: Sendable, Equatable {
             guard let key = object["Key"]?.text, !key.isEmpty else { throw RequestDocument.malformed }
             entries.append(
                 Entry(
-                    key: key, etag: object["ETag"].map { ETag.unquoted($0.text) }, versionID: object["VersionId"]?.text))
+                    key: key, etag: object["ETag"].map { ETag.unquoted($0.text) }, versionID: object["VersionId"]?.text,
+                    size: object["Size"]?.text, lastModified: object["LastModifiedTime"]?.text))
         }
         guard (1...1000).contains(entries.count) else { throw RequestDocument.malformed }
         isQuiet = root["Quiet"]?.text == "true"
@@ -54,11 +59,11 @@ package struct CompleteDocument: Sendable, Equatable {
     }
 }
 
-enum RequestDocument {
-    static let malformed = S3Error(
+package enum RequestDocument {
+    package static let malformed = S3Error(
         .malformedXML, "The XML is not well-formed, or is not what this operation takes.")
 
-    static func root(_ xml: [UInt8], _ name: String) throws(S3Error) -> XMLElement {
+    package static func root(_ xml: [UInt8], _ name: String) throws(S3Error) -> XMLElement {
         let root: XMLElement
         do throws(XMLError) { root = try XMLReader.parse(xml) } catch { throw malformed }
         guard root.name == name else { throw malformed }

@@ -15,6 +15,13 @@ package struct XMLWriter: Sendable {
         output += "</\(name)>"
     }
 
+    /// - Parameter attributes: names and values that need no escaping
+    package mutating func element(_ name: String, attributes: [(String, String)], _ body: (inout XMLWriter) -> Void) {
+        output += "<\(name)" + attributes.map { " \($0)=\"\($1)\"" }.joined() + ">"
+        body(&self)
+        output += "</\(name)>"
+    }
+
     package mutating func text(_ name: String, _ value: String) {
         output += "<\(name)>"
         append(value)

@@ -71,6 +71,14 @@ final class MappingDecoder {
         return text
     }
 
+    func strings(_ name: String) -> [String] {
+        list(name).compactMap { node in
+            if case .scalar(let text, _) = node.content { return text }
+            wrongType(node, name, "a list of strings")
+            return nil
+        }
+    }
+
     func required(_ name: String) -> String? {
         if let value = string(name) { return value }
         if !has(name) { missing(name) }

@@ -251,11 +251,7 @@ struct SpecDecoder {
             let secret = mapping.secret("secretAccessKey")
             if secret == nil, !mapping.has("secretAccessKey") { mapping.missing("secretAccessKey") }
             let access = mapping.choice("access", Access.self) ?? .readWrite
-            let prefixes = mapping.list("prefixes").compactMap { node -> String? in
-                if case .scalar(let text, _) = node.content { return text }
-                mapping.wrongType(node, "prefixes", "a list of strings")
-                return nil
-            }
+            let prefixes = mapping.strings("prefixes")
             mapping.finish()
             guard let key, let secret else { continue }
             bucket.credentials.append(CredentialSpec(accessKeyID: key, secretAccessKey: secret, access: access, prefixes: prefixes))
@@ -269,7 +265,43 @@ struct SpecDecoder {
                     abortIncompleteUploadsAfter: mapping.duration("abortIncompleteUploadsAfter")))
             mapping.finish()
         }
+        for node in spec.list("cors") {
+            guard let mapping = MappingDecoder(node, path: "Bucket.spec.cors", collector) else { continue }
+            bucket.cors.append(corsRule(mapping))
+            mapping.finish()
+        }
+        if let mapping = spec.mapping("anonymousRead") {
+            bucket.anonymousRead = AnonymousReadSpec(
+                prefixes: mapping.strings("prefixes"), allowsListing: mapping.bool("list") ?? false)
+            mapping.finish()
+        }
         return bucket
+    }
+
+    private static let corsMethods = ["GET", "PUT", "HEAD", "POST", "DELETE"]
+
+    private func corsRule(_ mapping: MappingDecoder) -> CORSRule {
+        let rule = CORSRule(
+            id: mapping.string("id"), allowedOrigins: mapping.strings("allowedOrigins"),
+            allowedMethods: mapping.strings("allowedMethods"), allowedHeaders: mapping.strings("allowedHeaders"),
+            exposeHeaders: mapping.strings("exposeHeaders"), maxAge: mapping.duration("maxAge"))
+        for (field, values) in [("allowedOrigins", rule.allowedOrigins), ("allowedMethods", rule.allowedMethods)] where values.isEmpty {
+            if mapping.has(field) {
+                collector.report(Diagnostic(.badValue, mapping.keyMark(field), "cors.\(field) is empty: the rule would never hold"))
+            } else {
+                mapping.missing(field)
+            }
+        }
+        for method in rule.allowedMethods where !SpecDecoder.corsMethods.contains(method) {
+            collector.report(
+                Diagnostic(
+                    .badValue, mapping.keyMark("allowedMethods"), "cors.allowedMethods \"\(method)\" is not known",
+                    hint: "one of \(SpecDecoder.corsMethods.joined(separator: ", "))"))
+        }
+        for text in rule.allowedOrigins + rule.allowedHeaders where text.count(where: { $0 == "*" }) > 1 {
+            collector.report(Diagnostic(.badValue, mapping.mark, "cors: \"\(text)\" has more than one *"))
+        }
+        return rule
     }
 
     private func keyring(_ name: String, _ spec: MappingDecoder) -> KeyringSpec? {
