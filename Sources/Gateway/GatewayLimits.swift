@@ -14,6 +14,8 @@ package enum GatewayLimits {
     package static let formFieldsBytesMax = 20 * 1024
     /// Forms up to this size are held in memory, so that fields may follow the file.
     package static let formBytesHeldMax = 1024 * 1024
+    /// A body in HTTP's own chunked coding has no length, which backends need: it is held in memory up to this size.
+    package static let unannouncedBytesMax = 1024 * 1024
     /// Names and values of user metadata together.
     package static let userMetadataBytesMax = 2048
     /// XML bodies: DeleteObjects with 1,000 long keys, CompleteMultipartUpload with 10,000 parts.

@@ -104,7 +104,9 @@ package final class GatewayServer: RequestHandler {
         guard let origin = request.head.fields["origin"], let name = bucketName(request.head),
             let bucket = snapshots.value?.buckets[name] ?? before?.buckets[name], !bucket.cors.isEmpty
         else { return }
-        guard let match = CORSMatch(bucket.cors, origin: origin, method: request.head.method.name) else {
+        // As S3 has it, a request may name the method whose rules it wants to see.
+        let method = request.head.fields["access-control-request-method"] ?? request.head.method.name
+        guard let match = CORSMatch(bucket.cors, origin: origin, method: method) else {
             CORSMatch.vary(&response.head.fields)
             return
         }

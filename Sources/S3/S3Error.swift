@@ -59,6 +59,7 @@ package enum S3ErrorCode: String, Sendable, CaseIterable {
     case slowDown = "SlowDown"
     case tooManyBuckets = "TooManyBuckets"
     case unexpectedContent = "UnexpectedContent"
+    case unresolvableGrantByEmail = "UnresolvableGrantByEmailAddress"
     case contentSHA256Mismatch = "XAmzContentSHA256Mismatch"
 
     package var status: Int {
@@ -77,7 +78,7 @@ package enum S3ErrorCode: String, Sendable, CaseIterable {
         case .notImplemented: 501
         case .serviceUnavailable, .slowDown: 503
         case .accessControlListNotSupported, .illegalLocationConstraint, .invalidPolicyDocument, .invalidStorageClass, .invalidTag,
-            .malformedPOSTRequest, .maxPostPreDataLengthExceeded, .missingSecurityHeader, .tooManyBuckets, .unexpectedContent, .authorizationHeaderMalformed, .authorizationQueryParametersError, .badDigest, .badRequest, .entityTooLarge,
+            .malformedPOSTRequest, .maxPostPreDataLengthExceeded, .missingSecurityHeader, .tooManyBuckets, .unexpectedContent, .unresolvableGrantByEmail, .authorizationHeaderMalformed, .authorizationQueryParametersError, .badDigest, .badRequest, .entityTooLarge,
             .entityTooSmall, .incompleteBody, .invalidArgument, .invalidBucketName, .invalidDigest, .invalidPart,
             .invalidPartOrder, .invalidRequest, .invalidURI, .keyTooLong, .malformedTrailer, .malformedXML,
             .metadataTooLarge,

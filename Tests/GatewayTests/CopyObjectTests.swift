@@ -58,7 +58,7 @@ import Testing
             #expect(await harness.send(.get, "/photos/to?uploadId=\(upload)").element("Size") == "3")
             for bad in ["bytes=2-10", "bytes=4-2", "2-4", "bytes=2-"] {
                 let answer = await harness.send(.put, target, [source, ("x-amz-copy-source-range", bad)])
-                #expect(answer.code == "InvalidArgument", "\(bad)")
+                #expect(answer.code == (bad == "bytes=2-10" ? "InvalidRange" : "InvalidArgument"), "\(bad)")
             }
         }
     }

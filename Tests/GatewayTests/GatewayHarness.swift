@@ -63,7 +63,9 @@ struct GatewayHarness: Sendable {
     ]
     private static let names = ["a", "b", "c"]
 
-    private static func fleet(_ backends: [MemoryStore], quota: ByteCount?) -> GatewaySnapshot {
+    private static func fleet(
+        _ backends: [MemoryStore], quota: ByteCount?, _ creation: BucketCreation, _ edit: (inout ServedBucket) -> Void
+    ) -> GatewaySnapshot {
         let served = backends.enumerated().map { index, store in
             ServedBackend(
                 standing: BackendStanding(
@@ -71,8 +73,12 @@ struct GatewayHarness: Sendable {
                     occupied: .zero),
                 keyPrefix: "sluice/", store: store)
         }
+        var fleet = FleetSpec(name: "test", replication: ReplicationSpec(factor: 2))
+        fleet.bucketCreation = creation
+        var open = photos
+        edit(&open)
         return GatewaySnapshot(
-            revision: 1, fleet: FleetSpec(name: "test", replication: ReplicationSpec(factor: 2)), buckets: [photos, logs],
+            revision: 1, fleet: fleet, buckets: [open, logs],
             credentials: credentials, backends: served)
     }
 
@@ -97,7 +103,8 @@ struct GatewayHarness: Sendable {
     /// Runs a test with jobs that may outlive their requests, as in the real program.
     static func run(
         domain: String? = nil, level: LogLevel = .info, ready: Bool = true, sleepsNotAtAll: Bool = false,
-        quota: ByteCount? = nil, _ test: (GatewayHarness) async throws -> Void
+        quota: ByteCount? = nil, creation: BucketCreation = .declaredOnly, photos edit: (inout ServedBucket) -> Void = { _ in },
+        _ test: (GatewayHarness) async throws -> Void
     ) async throws {
         let (jobs, feed) = AsyncStream<@Sendable () async -> Void>.makeStream()
         let environment = GatewayEnvironment(
@@ -121,7 +128,7 @@ struct GatewayHarness: Sendable {
             ) { duration throws(CancellationError) in
                 do { try await Task.sleep(for: duration) } catch { throw CancellationError() }
             })
-        let snapshots = SnapshotCell(ready ? fleet(backends, quota: quota) : nil)
+        let snapshots = SnapshotCell(ready ? fleet(backends, quota: quota, creation, edit) : nil)
         let server = GatewayServer(
             snapshots: snapshots,
             services: GatewayServices(index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer),

@@ -61,7 +61,7 @@ import Testing
             var wrong = [
                 "/photos?list-type=2&prefix=a&continuation-token=\(token)",
                 "/photos?list-type=2&delimiter=/&continuation-token=\(token)",
-                "/photos?list-type=2&continuation-token=", "/photos?list-type=2&continuation-token=a",
+                "/photos?list-type=2&continuation-token=a",
                 "/photos?list-type=2&continuation-token=\(token)00",
             ]
             for index in [0, 20, token.count - 1] {
@@ -128,7 +128,9 @@ import Testing
             #expect(created.status == 200 && created.fields["location"] == "/photos")
             #expect(await harness.send(.put, "/logs").code == "AccessDenied")
             #expect(await harness.send(.put, "/new").code == "AccessDenied")
-            #expect(await harness.send(.delete, "/photos").code == "AccessDenied")
+            #expect(await harness.send(.delete, "/photos").status == 204)
+            #expect(await harness.send(.head, "/photos").status == 200)
+            #expect(await harness.send(.delete, "/logs").code == "AccessDenied")
         }
     }
 }

@@ -67,7 +67,7 @@ import Testing
             "location": [(.get, "/b")], "versioning": [(.get, "/b")], "versions": [(.get, "/b")],
             "accelerate": [(.get, "/b")], "encryption": [(.get, "/b")], "lifecycle": [(.get, "/b")], "logging": [(.get, "/b")],
             "notification": [(.get, "/b")], "object-lock": [(.get, "/b")], "ownershipControls": [(.get, "/b")],
-            "policy": [(.get, "/b")], "policyStatus": [(.get, "/b")], "publicAccessBlock": [(.get, "/b")],
+            "policy": [(.get, "/b")], "policyStatus": [(.get, "/b")], "publicAccessBlock": [(.get, "/b"), (.put, "/b"), (.delete, "/b")],
             "replication": [(.get, "/b")], "requestPayment": [(.get, "/b")], "website": [(.get, "/b")],
             "acl": [(.get, "/b"), (.put, "/b"), (.get, "/b/k"), (.put, "/b/k")],
             "cors": [(.get, "/b"), (.put, "/b"), (.delete, "/b")],

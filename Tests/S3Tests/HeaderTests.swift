@@ -107,6 +107,7 @@ import Testing
             "NoSuchPublicAccessBlockConfiguration": 404, "NoSuchTagSet": 404, "NoSuchWebsiteConfiguration": 404,
             "ObjectLockConfigurationNotFoundError": 404, "ReplicationConfigurationNotFoundError": 404,
             "ServerSideEncryptionConfigurationNotFoundError": 404, "TooManyBuckets": 400, "UnexpectedContent": 400,
+            "UnresolvableGrantByEmailAddress": 400,
         ]
         for code in S3ErrorCode.allCases { #expect(expected[code.rawValue] == code.status, "\(code.rawValue)") }
         #expect(S3ErrorCode.allCases.count == expected.count)

@@ -6,6 +6,8 @@ package enum BucketSetting: String, Sendable, CaseIterable {
     case cors
     /// Tags as `a=b&c=d`, percent-encoded.
     case tagging
+    /// The public access block, as a set of bits.
+    case publicAccess
 }
 
 package enum BucketCreationOutcome: Sendable, Equatable {

@@ -4,7 +4,7 @@ import Spec
 
 /// A request whose signature was verified. It cannot be made anywhere else: what reaches an operation is authentic.
 package struct AuthenticatedRequest: Sendable {
-    package let request: Request
+    package private(set) var request: Request
     package let query: Query
     /// The request's header fields and, with a presigned URL, the `x-amz-*` parameters that its signer moved into the query.
     package let fields: Fields
@@ -36,6 +36,25 @@ extension AuthenticatedRequest {
     func knowing(_ bucket: ServedBucket) -> AuthenticatedRequest {
         var copy = self
         copy.snapshot.add(bucket)
+        return copy
+    }
+
+    /// With a body whose length is known: one that came in chunked coding is read into memory first.
+    /// - Throws: MissingContentLength beyond `GatewayLimits.unannouncedBytesMax`
+    func measured() async throws(OperationFailure) -> AuthenticatedRequest {
+        guard request.contentLength == nil, !payload.isChunked else { return self }
+        var copy = self
+        do throws(BodyError) {
+            let content = try await request.body.collect(limit: GatewayLimits.unannouncedBytesMax)
+            copy.request.contentLength = Int64(content.count)
+            copy.request.body = BytesReader(content)
+        } catch .tooLong {
+            throw .refused(
+                .missingContentLength, "You must provide the Content-Length HTTP header with a body of this size.",
+                ["MaxSizeAllowed": "\(GatewayLimits.unannouncedBytesMax)"])
+        } catch {
+            throw .body(error)
+        }
         return copy
     }
 

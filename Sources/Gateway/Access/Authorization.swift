@@ -1,3 +1,4 @@
+import HTTP
 import S3
 import Spec
 
@@ -23,6 +24,14 @@ extension AuthenticatedRequest {
         let bucket = try knownBucket(name)
         guard allows(bucket, need, covering: text) else { throw AuthenticatedRequest.denied }
         return bucket
+    }
+
+    /// A client that says whose bucket it expects is refused any other's.
+    func checkExpectedOwner() throws(OperationFailure) {
+        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+            guard let expected = fields[name], expected != Owner.id else { continue }
+            throw .refused(.accessDenied, "Access Denied: the bucket's owner is not the one that \(name) expects.")
+        }
     }
 
     func knownBucket(_ name: String) throws(OperationFailure) -> ServedBucket {
@@ -84,8 +93,8 @@ extension AuthenticatedRequest {
     private func allowsOwned(_ bucket: ServedBucket, _ need: Need) -> Bool {
         if let id = principal.credential?.accessKeyID, id == bucket.owner { return true }
         switch need {
-        case .presence, .list: return bucket.acl.allowsRead(principal)
-        case .write: return bucket.acl.allowsAnyoneToWrite
+        case .presence, .list: return bucket.effective(bucket.acl).allowsRead(principal)
+        case .write: return bucket.effective(bucket.acl).allowsAnyoneToWrite
         case .read, .inspect, .own: return false
         }
     }

@@ -43,10 +43,17 @@ package struct ServedBucket: Sendable, Equatable {
     package var owner: String?
     /// Private for a declared one, whose grants stand in the spec.
     package var acl: CannedACL = .isPrivate
+    /// nil: none was set.
+    package var publicAccessBlock: PublicAccessBlock?
     package var cors: [CORSRule] = []
     /// As `a=b&c=d`.
     package var tagging: String?
     package var anonymousRead: AnonymousReadSpec?
+
+    /// What an ACL of the bucket or of an object in it comes to.
+    func effective(_ acl: CannedACL) -> CannedACL {
+        publicAccessBlock?.contains(.ignorePublicACLs) == true ? .isPrivate : acl
+    }
 
     package init(id: BucketID, name: String, createdAt: Int64, replication: ReplicationSpec) {
         self.id = id
@@ -63,6 +70,7 @@ package struct ServedBucket: Sendable, Equatable {
             acl = record.settings[.acl].flatMap { CannedACL(rawValue: $0) } ?? .isPrivate
             cors = record.settings[.cors].flatMap { CORSDocument.rules(stored: $0) } ?? []
             tagging = record.settings[.tagging]
+            publicAccessBlock = record.settings[.publicAccess].flatMap { PublicAccessBlock(stored: $0) }
             return
         }
         cors = spec.cors

@@ -108,9 +108,10 @@ extension IncomingBody {
     package static func document(
         _ authenticated: AuthenticatedRequest, checksumsAreOfBody: Bool = true, mayBeAbsent: Bool = false
     ) async throws(OperationFailure) -> [UInt8] {
-        if mayBeAbsent, !authenticated.payload.isChunked, authenticated.request.contentLength ?? 0 == 0 { return [] }
+        if mayBeAbsent, !authenticated.payload.isChunked, authenticated.request.contentLength == 0 { return [] }
         let body = try IncomingBody(
-            authenticated, bytesMax: Int64(GatewayLimits.documentBytesMax), checksumsAreOfBody: checksumsAreOfBody)
+            try await authenticated.measured(), bytesMax: Int64(GatewayLimits.documentBytesMax),
+            checksumsAreOfBody: checksumsAreOfBody)
         do throws(BodyError) {
             return try await body.reader.collect(limit: GatewayLimits.documentBytesMax).array
         } catch {

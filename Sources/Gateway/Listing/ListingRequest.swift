@@ -59,7 +59,7 @@ struct ListingRequest: Sendable, Equatable {
     }
 
     func position(_ tokens: ContinuationToken) throws(OperationFailure) -> ListingPosition? {
-        if let token {
+        if let token, !token.isEmpty {
             guard let position = tokens.open(token) else {
                 throw .refused(
                     .invalidArgument, "The continuation token provided is incorrect", ["ArgumentName": "continuation-token"])

@@ -15,6 +15,7 @@ extension GatewayOperations {
             guard acl.isOwnersOnly else { throw ACLHeaders.unsupported }
             return .empty(.ok)
         }
+        try ACLHeaders.check(acl, in: bucket)
         try await set(.acl, acl == .isPrivate ? nil : acl.rawValue, of: bucket)
         return .empty(.ok)
     }
@@ -26,7 +27,7 @@ extension GatewayOperations {
 
     func putObjectACL(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
         let acl = try await requestedACL(request)
-        guard acl.isOwnersOnly || target.bucket.owner != nil else { throw ACLHeaders.unsupported }
+        try ACLHeaders.check(acl, in: target.bucket)
         try await annotate(target, .acl(acl == .isPrivate ? nil : acl.rawValue))
         return .empty(.ok)
     }
@@ -69,8 +70,17 @@ enum ACLHeaders {
     /// What a new object is to have; nil for private.
     static func forObject(_ fields: Fields, in bucket: ServedBucket) throws(OperationFailure) -> String? {
         guard let acl = try canned(fields), !acl.isOwnersOnly else { return nil }
-        guard bucket.owner != nil else { throw unsupported }
+        try check(acl, in: bucket)
         return acl.rawValue
+    }
+
+    /// Whether the bucket lets something have this ACL.
+    static func check(_ acl: CannedACL, in bucket: ServedBucket) throws(OperationFailure) {
+        guard !acl.isOwnersOnly else { return }
+        guard bucket.owner != nil else { throw unsupported }
+        guard bucket.publicAccessBlock?.contains(.blockPublicACLs) != true else {
+            throw .refused(.accessDenied, "Access Denied: the bucket's public access block refuses public ACLs.")
+        }
     }
 }
 
@@ -111,6 +121,14 @@ enum ACLDocument {
         for grant in list.all("Grant") {
             guard let permission = grant["Permission"]?.text, let grantee = grant["Grantee"] else { throw RequestDocument.malformed }
             if grantee["ID"]?.text == Owner.id, permission == "FULL_CONTROL" { continue }
+            if let email = grantee["EmailAddress"]?.text {
+                throw S3Error(
+                    .unresolvableGrantByEmail, "The email address you provided does not match any account on record.",
+                    details: ["EmailAddress": email])
+            }
+            if let id = grantee["ID"]?.text, id != Owner.id {
+                throw S3Error(.invalidArgument, "Invalid id", details: ["ArgumentName": "CanonicalUser/ID", "ArgumentValue": id])
+            }
             guard let group = grantee["URI"]?.text else {
                 throw Router.notImplemented("a grant to somebody other than the owner and the groups of canned ACLs")
             }

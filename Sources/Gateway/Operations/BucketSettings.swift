@@ -30,7 +30,7 @@ extension GatewayOperations {
                 writer.element("Rule") { $0.text("ObjectOwnership", bucket.owner == nil ? "BucketOwnerEnforced" : "BucketOwnerPreferred") }
             }
         case .getPolicyStatus:
-            let isPublic = !bucket.acl.isOwnersOnly || bucket.anonymousRead != nil
+            let isPublic = !bucket.effective(bucket.acl).isOwnersOnly || bucket.anonymousRead != nil
             return GatewayOperations.document("PolicyStatus") { $0.text("IsPublic", isPublic) }
         case .getEncryption:
             throw absent(.noSuchEncryption, "The server side encryption configuration was not found")
@@ -39,7 +39,10 @@ extension GatewayOperations {
             throw absent(.noSuchObjectLockConfiguration, "Object Lock configuration does not exist for this bucket")
         case .getPolicy: throw absent(.noSuchBucketPolicy, "The bucket policy does not exist")
         case .getPublicAccessBlock:
-            throw absent(.noSuchPublicAccessBlock, "The public access block configuration was not found")
+            guard let block = bucket.publicAccessBlock else {
+                throw absent(.noSuchPublicAccessBlock, "The public access block configuration was not found")
+            }
+            return .document(block.document)
         case .getReplication: throw absent(.noSuchReplicationConfiguration, "The replication configuration was not found")
         case .getWebsite: throw absent(.noSuchWebsiteConfiguration, "The specified bucket does not have a website configuration")
         default: throw .s3(Router.notImplemented(operation.rawValue))
@@ -74,6 +77,21 @@ extension GatewayOperations {
 
     func deleteBucketCORS(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
         try await set(.cors, nil, of: try request.bucket(name, .own, covering: nil))
+        return .empty(.noContent)
+    }
+
+    // MARK: Public access
+
+    func putPublicAccessBlock(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+        let bucket = try request.bucket(name, .own, covering: nil)
+        let xml = try await IncomingBody.document(request)
+        let block = try refusing { () throws(S3Error) in try PublicAccessBlock(xml: xml) }
+        try await set(.publicAccess, block.stored, of: bucket)
+        return .empty(.ok)
+    }
+
+    func deletePublicAccessBlock(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+        try await set(.publicAccess, nil, of: try request.bucket(name, .own, covering: nil))
         return .empty(.noContent)
     }
 

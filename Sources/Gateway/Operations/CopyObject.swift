@@ -151,8 +151,13 @@ extension GatewayOperations {
             .invalidArgument, "The x-amz-copy-source-range value must be of the form bytes=first-last within the source object",
             ["ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header])
         let bounds = header.hasPrefix("bytes=") ? header.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false) : []
-        guard bounds.count == 2, let first = Int64(bounds[0]), let last = Int64(bounds[1]), 0 <= first, first <= last, last < size
+        guard bounds.count == 2, let first = Int64(bounds[0]), let last = Int64(bounds[1]), 0 <= first, first <= last
         else { throw invalid }
+        guard last < size else {
+            throw .refused(
+                .invalidRange, "Range specified is not valid for source object of size: \(size)",
+                ["RangeRequested": header, "ActualObjectSize": "\(size)"])
+        }
         return ByteRange(first, last + 1)
     }
 

@@ -31,6 +31,7 @@ struct GatewayOperations: Sendable {
 
     func perform(_ operation: Operation, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
         try request.checkOpen(to: operation)
+        try request.checkExpectedOwner()
         switch operation {
         case .listBuckets: return try listBuckets(request)
         case .bucket(let name, let operation): return try await perform(operation, on: name, request)
@@ -58,6 +59,8 @@ struct GatewayOperations: Sendable {
         case .getCORS: return try bucketCORS(name, request)
         case .putCORS: return try await putBucketCORS(name, request)
         case .deleteCORS: return try await deleteBucketCORS(name, request)
+        case .putPublicAccessBlock: return try await putPublicAccessBlock(name, request)
+        case .deletePublicAccessBlock: return try await deletePublicAccessBlock(name, request)
         case .getTagging: return try bucketTagging(name, request)
         case .putTagging: return try await putBucketTagging(name, request)
         case .deleteTagging: return try await deleteBucketTagging(name, request)

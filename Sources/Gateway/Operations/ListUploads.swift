@@ -22,8 +22,8 @@ extension GatewayOperations {
             writer.text("Bucket", target.bucket.name)
             writer.text("Key", encodes ? PercentCoding.encode(target.key, keepingSlash: true) : target.key)
             writer.text("UploadId", upload.id.description)
-            writer.element("Initiator") { $0.text("ID", Owner.id) }
-            writer.element("Owner") { $0.text("ID", Owner.id) }
+            Owner.write(&writer, as: "Initiator")
+            Owner.write(&writer)
             writer.text("StorageClass", "STANDARD")
             writer.text("PartNumberMarker", Int64(after))
             if let last = shown.last, parts.count > limit { writer.text("NextPartNumberMarker", Int64(last.number)) }
@@ -83,8 +83,8 @@ extension GatewayOperations {
                 writer.element("Upload") { writer in
                     writer.text("Key", coded(upload.object.key))
                     writer.text("UploadId", upload.id.description)
-                    writer.element("Initiator") { $0.text("ID", Owner.id) }
-                    writer.element("Owner") { $0.text("ID", Owner.id) }
+                    Owner.write(&writer, as: "Initiator")
+                    Owner.write(&writer)
                     writer.text("StorageClass", "STANDARD")
                     writer.text("Initiated", WallTime(microseconds: upload.createdAt).rfc3339)
                 }

@@ -9,6 +9,7 @@ extension GatewayOperations {
         let (algorithm, type) = try UploadChecksum.declared(fields)
         let write = WriteOrder(
             bucket: target.bucket, key: target.key, headers: try WriteHeaders.headers(fields, for: target.bucket), precondition: .none)
+        try await refuseLost(target.bucket)
         let order = UploadOrder(write: write, checksumAlgorithm: algorithm, checksumType: type)
         let id = try await transferCall { () async throws(TransferFailure) in
             try await services.transfer.createUpload(order, in: request.snapshot)
@@ -25,12 +26,22 @@ extension GatewayOperations {
         return .document(writer.document, answer)
     }
 
+    /// A bucket that a client made may have been removed through another instance. Complete finds out in its transaction; this
+    /// spares the client the parts before it.
+    private func refuseLost(_ bucket: ServedBucket) async throws(OperationFailure) {
+        guard bucket.owner != nil else { return }
+        let record = try await catalogCall { () async throws(CatalogError) in try await services.buckets.bucket(bucket.name) }
+        guard record?.id == bucket.id else {
+            throw .refused(.noSuchBucket, "The specified bucket does not exist.", ["BucketName": bucket.name])
+        }
+    }
+
     func uploadPart(
         _ target: ObjectTarget, _ request: AuthenticatedRequest, _ upload: String, _ number: Int
     ) async throws(OperationFailure) -> Response {
         let open = try await openUpload(target, upload)
         let body = try IncomingBody(
-            request, bytesMax: GatewayLimits.objectBytesMax, additional: UploadChecksum.algorithms(open))
+            try await request.measured(), bytesMax: GatewayLimits.objectBytesMax, additional: UploadChecksum.algorithms(open))
         let part = try await transferCall { () async throws(TransferFailure) in
             try await services.transfer.writePart(open, number: number, body: body, in: request.snapshot)
         }

@@ -13,12 +13,13 @@ extension GatewayOperations {
         }
         _ = try request.knownBucket(name)
         let form = try await PostForm(request.request.head, contentLength: contentLength, body: request.request.body)
+        let key = try GatewayOperations.key(form)
         var signed = request
         if let (credential, policy) = try PostSignature.signer(form, request.snapshot, region: settings.region) {
-            try policy.check(form, bucket: name, now: environment.now())
+            try policy.check(form, bucket: name, key: key, now: environment.now())
             signed = request.signedByForm(credential)
         }
-        let target = try signed.target(name, try GatewayOperations.key(form), .write)
+        let target = try signed.target(name, key, .write)
         guard form.length <= GatewayLimits.objectBytesMax else {
             throw .refused(.entityTooLarge, "Your proposed upload exceeds the maximum allowed size.", ["ProposedSize": "\(form.length)"])
         }

@@ -9,8 +9,8 @@ extension GatewayOperations {
         let order = WriteOrder(
             bucket: target.bucket, key: target.key, headers: try WriteHeaders.headers(fields, for: target.bucket),
             precondition: WriteHeaders.precondition(fields))
-        let body = try IncomingBody(request, bytesMax: GatewayLimits.objectBytesMax)
         try await refuseEarly(target, order.precondition)
+        let body = try IncomingBody(try await request.measured(), bytesMax: GatewayLimits.objectBytesMax)
         let written = try await transferCall { () async throws(TransferFailure) in
             try await services.transfer.write(order, body: body, in: request.snapshot)
         }

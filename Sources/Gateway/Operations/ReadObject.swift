@@ -11,8 +11,15 @@ extension GatewayOperations {
         var last: OperationFailure = .transfer(.noSuchKey)
         for _ in 0..<GatewayLimits.readAttemptsMax {
             let placed = try await current(target, request)
-            let answer = try ReadAnswer(placed.version, request.fields, part: part)
-            let head = answer.head(overrides, wantsChecksums: request.fields["x-amz-checksum-mode"]?.uppercased() == "ENABLED")
+            var answer = try ReadAnswer(placed.version, request.fields, part: part)
+            let wantsChecksums = request.fields["x-amz-checksum-mode"]?.uppercased() == "ENABLED"
+            if wantsChecksums, let part, answer.partsCount != nil {
+                let values = try await catalogCall { () async throws(CatalogError) in
+                    try await services.index.partChecksums(placed.version.id)
+                }
+                answer.partChecksum = values.count >= part ? values[part - 1] : nil
+            }
+            let head = answer.head(overrides, wantsChecksums: wantsChecksums)
             guard answer.status != .notModified else { return Response(head) }
             if isHead { return Response(head, body: .none(declaredLength: answer.length)) }
             guard answer.length > 0 else { return Response(head) }
@@ -34,7 +41,7 @@ extension GatewayOperations {
             let acl = found?.version.headers.acl.flatMap { CannedACL(rawValue: $0) } ?? .isPrivate
             // Who may not list must not learn which keys there are.
             let mayLearn = found == nil && request.allows(target.bucket, .list, covering: target.key)
-            guard acl.allowsRead(request.principal) || mayLearn else { throw AuthenticatedRequest.denied }
+            guard target.bucket.effective(acl).allowsRead(request.principal) || mayLearn else { throw AuthenticatedRequest.denied }
         }
         guard let found else {
             throw .refused(.noSuchKey, "The specified key does not exist.", ["Key": target.key])
@@ -66,6 +73,8 @@ struct ReadAnswer {
     let range: ByteRange?
     /// With ?partNumber: how many there are.
     let partsCount: Int?
+    /// Of the part that was asked for, by the algorithm of the whole object.
+    var partChecksum: String?
 
     var length: Int64 { range?.length ?? version.size }
 
@@ -111,7 +120,7 @@ struct ReadAnswer {
         let sizes = version.partSizes.isEmpty ? [version.size] : version.partSizes
         guard part <= sizes.count else {
             throw .refused(
-                .invalidRange, "The requested partnumber is not satisfiable",
+                .invalidPart, "The requested partnumber is not satisfiable",
                 ["PartNumberRequested": "\(part)", "ActualPartCount": "\(sizes.count)"])
         }
         let start = sizes.prefix(part - 1).reduce(0, +)
@@ -133,7 +142,11 @@ struct ReadAnswer {
         if let tags = version.headers.tagging.flatMap({ TagSet(stored: $0) }) { fields.append("x-amz-tagging-count", "\(tags.count)") }
         if let range {
             fields.append("Content-Range", "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(version.size)")
-        } else if wantsChecksums {
+        }
+        if let partChecksum, let algorithm = version.digests.checksums.keys.first {
+            fields.append("x-amz-checksum-\(algorithm)", partChecksum)
+            if let type = version.digests.checksumType { fields.append("x-amz-checksum-type", type) }
+        } else if wantsChecksums, range == nil {
             // A checksum of the whole beside a part of the bytes would make clients refuse them.
             fields.appendChecksums(version.digests)
         }

@@ -48,10 +48,11 @@ enum WriteHeaders {
 
     /// `aws-chunked` says how the bytes travelled, not what they are; nil if nothing else is left.
     private static func withoutChunked(_ coding: String) -> String? {
-        let rest = coding.split(separator: ",").map { $0.drop { $0 == " " } }.filter { part in
-            part.lowercased().filter { $0 != " " } != "aws-chunked"
-        }
-        return rest.isEmpty ? nil : rest.joined(separator: ",")
+        let codings = coding.split(separator: ",").map { $0.trimmingSpaces() }
+        let rest = codings.filter { $0.lowercased() != "aws-chunked" }
+        // As it was sent if nothing of it is ours.
+        guard rest.count < codings.count else { return coding }
+        return rest.isEmpty ? nil : rest.joined(separator: ", ")
     }
 
     /// Of a DELETE: also its size and time.

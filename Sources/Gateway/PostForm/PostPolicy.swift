@@ -87,10 +87,17 @@ struct PostPolicy: Sendable, Equatable {
     ]
 
     /// Throws unless every condition holds and every field is covered by one.
-    func check(_ form: PostForm, bucket: String, now: WallTime) throws(OperationFailure) {
+    func check(_ form: PostForm, bucket: String, key: String, now: WallTime) throws(OperationFailure) {
         guard now.seconds < expiration.seconds else { throw PostPolicy.denied("Policy expired.") }
         var covered: Set<String> = []
-        func value(_ field: String) -> String { field == "bucket" ? bucket : form[field] ?? "" }
+        func value(_ field: String) -> String {
+            switch field {
+            case "bucket": bucket
+            // What the object will be called, not the template.
+            case "key": key
+            default: form[field] ?? ""
+            }
+        }
         for condition in conditions {
             switch condition {
             case .equals(let field, let wanted):
@@ -118,6 +125,8 @@ struct PostPolicy: Sendable, Equatable {
         }
         let extra = form.fields.first { field in
             !covered.contains(field.name) && !PostPolicy.exempt.contains(field.name) && !field.name.hasPrefix("x-ignore-")
+                // A checksum narrows what may be sent; it allows nothing.
+                && !field.name.hasPrefix("x-amz-checksum-")
         }
         if let extra { throw PostPolicy.denied("Extra input fields: \(extra.name)") }
     }

@@ -38,6 +38,8 @@ package enum BucketOperation: String, Sendable, CaseIterable {
     case getPolicy = "GetBucketPolicy"
     case getPolicyStatus = "GetBucketPolicyStatus"
     case getPublicAccessBlock = "GetPublicAccessBlock"
+    case putPublicAccessBlock = "PutPublicAccessBlock"
+    case deletePublicAccessBlock = "DeletePublicAccessBlock"
     case getReplication = "GetBucketReplication"
     case getRequestPayment = "GetBucketRequestPayment"
     case getWebsite = "GetBucketWebsite"

@@ -82,8 +82,8 @@ package struct Router: Sendable {
         case .put, .delete:
             let settings: [(String, BucketOperation)] =
                 method == .put
-                ? [("acl", .putACL), ("cors", .putCORS), ("tagging", .putTagging)]
-                : [("cors", .deleteCORS), ("tagging", .deleteTagging)]
+                ? [("acl", .putACL), ("cors", .putCORS), ("publicAccessBlock", .putPublicAccessBlock), ("tagging", .putTagging)]
+                : [("cors", .deleteCORS), ("publicAccessBlock", .deletePublicAccessBlock), ("tagging", .deleteTagging)]
             let setting = settings.first { query.has($0.0) }
             operation = setting?.1 ?? (method == .put ? .create : .delete)
             consumed = setting.map { [$0.0] } ?? []

@@ -87,10 +87,10 @@ package struct SignatureClaim: Sendable, Equatable {
             throw malformed("X-Amz-Algorithm only supports AWS4-HMAC-SHA256.")
         }
         guard let text = query["X-Amz-Expires"], let expires = Int64(text),
-            text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 })
+            text.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 || $0 == 0x2D })
         else { throw malformed("X-Amz-Expires should be a number.") }
         guard (1...604_800).contains(expires) else {
-            throw malformed("X-Amz-Expires must be at least 1 second and less than a week (604800 seconds).")
+            throw S3Error(.accessDenied, "X-Amz-Expires must be at least 1 second and at most a week (604800 seconds).")
         }
         let (key, scope) = try credential(query["X-Amz-Credential"] ?? "", malformed)
         let signedHeaders = try headerNames(query["X-Amz-SignedHeaders"] ?? "", malformed)
