@@ -16,11 +16,14 @@ package enum HMACSHA256 {
             var name = Array("SHA256".utf8CString)
             // OpenSSL takes a null pointer for "no key given", and an empty array may have one.
             let padded = key.isEmpty ? [0] : key
-            let code = name.withUnsafeMutableBufferPointer { name in
-                let parameters = [
-                    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0), OSSL_PARAM_construct_end(),
-                ]
-                return EVP_MAC_init(context, padded, key.count, parameters)
+            // A parameter holds pointers to its name and value: both must live until the call that reads it has returned.
+            let code = OSSL_MAC_PARAM_DIGEST.withCString { parameter in
+                name.withUnsafeMutableBufferPointer { name in
+                    let parameters = [
+                        OSSL_PARAM_construct_utf8_string(parameter, name.baseAddress, 0), OSSL_PARAM_construct_end(),
+                    ]
+                    return EVP_MAC_init(context, padded, key.count, parameters)
+                }
             }
             precondition(code == 1, "EVP_MAC_init: \(code)")
         }

@@ -84,6 +84,16 @@ package final class HTTPServer: Sendable {
         guard case .success(let found) = RawAddress.resolve(address, passive: true), let raw = found.first else {
             throw .failed(address, evidence: "the host name has no address")
         }
+        // Between the two bindings of a port that the system chose, somebody else may get it: then it chooses again.
+        for _ in 0..<(address.port == 0 ? HTTPServer.portChoicesMax - 1 : 0) {
+            do throws(ListenError) { return try start(address, raw, on: group) } catch .inUse { continue } catch { throw error }
+        }
+        return try start(address, raw, on: group)
+    }
+
+    private static let portChoicesMax = 16
+
+    private func start(_ address: SocketAddress, _ raw: RawAddress, on group: LoopGroup) throws(ListenError) -> Int {
         var bound = raw
         let probe = try HTTPServer.listener(address, raw, reusesPort: false)
         let port = HTTPServer.port(of: probe)

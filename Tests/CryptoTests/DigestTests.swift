@@ -83,6 +83,18 @@ import Testing
                 == "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad")
     }
 
+    @Test func `keys are set up by many tasks at once`() async {
+        let (bytes, message, code) = HMACSHA256Tests.vectors[1]
+        await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    (0..<5_000).count { _ in Hex.encode(HMACSHA256.authenticate(message, key: bytes)) == code }
+                }
+            }
+            for await right in group { #expect(right == 5_000) }
+        }
+    }
+
     @Test func `one key serves many tasks at once`() async {
         let key = HMACSHA256.Key(Array("Jefe".utf8))
         let expected = HMACSHA256Tests.vectors[1].code
