@@ -1,6 +1,6 @@
 /// The program's verbs.
 enum Command: String, CaseIterable, Sendable {
-    case serve, reconcile, status, wait, validate, version, help
+    case serve, reconcile, status, wait, validate, export, version, help
 
     var summary: String {
         switch self {
@@ -9,6 +9,7 @@ enum Command: String, CaseIterable, Sendable {
         case .status: "conditions, copies, bytes and progress of every backend"
         case .wait: "wait until a condition holds, for scripts and pipelines"
         case .validate: "check spec files; needs no database and no network"
+        case .export: "print buckets that S3 clients made as spec documents"
         case .version: "print the version"
         case .help: "print help on a command"
         }
@@ -17,11 +18,12 @@ enum Command: String, CaseIterable, Sendable {
     var options: [Option] {
         switch self {
         case .serve:
-            [.spec, .databaseURL, .listen, .adminListen, .instance, .logLevel, .domain, .tlsCertificate, .tlsKey]
+            [.spec, .databaseURL, .listen, .adminListen, .instance, .logLevel, .region, .domain, .tlsCertificate, .tlsKey]
         case .reconcile: [.spec, .databaseURL, .instance, .output, .timeout, .logLevel]
         case .status: [.spec, .databaseURL, .output]
         case .wait: [.databaseURL, .condition, .timeout]
         case .validate: [.spec, .output]
+        case .export: [.spec, .databaseURL]
         case .version, .help: []
         }
     }
@@ -32,7 +34,7 @@ enum Command: String, CaseIterable, Sendable {
         case .reconcile: [.dryRun, .detailedExitcode, .allowRollback, .noColor, .help]
         case .status: [.noColor, .watch, .help]
         case .validate: [.resolveSecrets, .noColor, .help]
-        case .wait, .version, .help: [.help]
+        case .wait, .export, .version, .help: [.help]
         }
     }
 
@@ -41,6 +43,7 @@ enum Command: String, CaseIterable, Sendable {
         switch self {
         case .wait: "KIND/NAME"
         case .validate: "[PATH]"
+        case .export: "[BUCKET]"
         case .help: "[COMMAND]"
         case .serve, .reconcile, .status, .version: ""
         }
@@ -48,7 +51,7 @@ enum Command: String, CaseIterable, Sendable {
 
     var operandsMax: Int {
         switch self {
-        case .wait, .validate, .help: 1
+        case .wait, .validate, .export, .help: 1
         case .serve, .reconcile, .status, .version: 0
         }
     }
@@ -84,6 +87,13 @@ enum Command: String, CaseIterable, Sendable {
         case .validate:
             """
             Reports every mistake at once, each with its place and a hint. Exit status 5 if there is one.
+            """
+        case .export:
+            """
+            With 'bucketCreation: allowed' S3 clients make buckets of their own. This prints one of them, or all, as the
+            documents that declare them; put into the spec, they are the spec's from its next revision on, with all objects.
+
+              sluice export photos >> specs/buckets.yaml
             """
         case .version, .help: ""
         }

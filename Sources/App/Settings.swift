@@ -4,7 +4,7 @@ import Telemetry
 /// A command-line option with a value, and where else its value may come from.
 enum Option: String, CaseIterable, Sendable {
     case spec, databaseURL = "database-url", listen, adminListen = "admin-listen", instance
-    case logLevel = "log-level", domain, tlsCertificate = "tls-certificate", tlsKey = "tls-key"
+    case logLevel = "log-level", region, domain, tlsCertificate = "tls-certificate", tlsKey = "tls-key"
     case output, timeout, condition = "for"
 
     /// The environment variable that stands in for the flag; its name with `_FILE` added names a file with the value.
@@ -16,6 +16,7 @@ enum Option: String, CaseIterable, Sendable {
         case .adminListen: "SLUICE_ADMIN_LISTEN"
         case .instance: "SLUICE_INSTANCE"
         case .logLevel: "SLUICE_LOG_LEVEL"
+        case .region: "SLUICE_REGION"
         case .domain: "SLUICE_DOMAIN"
         case .tlsCertificate: "SLUICE_TLS_CERTIFICATE"
         case .tlsKey: "SLUICE_TLS_KEY"
@@ -28,7 +29,7 @@ enum Option: String, CaseIterable, Sendable {
         switch self {
         case .output: "o"
         case .spec: "f"
-        case .databaseURL, .listen, .adminListen, .instance, .logLevel, .domain, .tlsCertificate, .tlsKey, .timeout,
+        case .databaseURL, .listen, .adminListen, .instance, .logLevel, .region, .domain, .tlsCertificate, .tlsKey, .timeout,
             .condition:
             nil
         }
@@ -42,6 +43,7 @@ enum Option: String, CaseIterable, Sendable {
         case .adminListen: "address of health, readiness and metrics (default 127.0.0.1:9001)"
         case .instance: "name of this instance in revisions and logs (default: the host's name)"
         case .logLevel: "debug, info, warning or error (default info)"
+        case .region: "S3 region that clients must sign for (default us-east-1)"
         case .domain: "host name below which bucket.DOMAIN addresses a bucket"
         case .tlsCertificate: "PEM file: serve S3 over TLS with this certificate chain"
         case .tlsKey: "PEM file: its private key"
@@ -101,6 +103,18 @@ struct Invocation: Sendable {
         if let value = try value(option) { return value }
         let variable = option.variable.map { " or set \($0)" } ?? ""
         throw CommandFailure(.usage, "\(command.rawValue) needs --\(option.rawValue)\(variable): \(option.help)")
+    }
+
+    /// Of the gateway, not of backends.
+    func region() throws(CommandFailure) -> String {
+        guard let name = try value(.region) else { return "us-east-1" }
+        let isPlain = name.utf8.allSatisfy { byte in
+            (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D
+        }
+        guard isPlain, (1...64).contains(name.utf8.count) else {
+            throw CommandFailure(.usage, "--region \(name) is not a region: small letters, digits and hyphens, as in eu-central-1")
+        }
+        return name
     }
 
     func logLevel() throws(CommandFailure) -> LogLevel {

@@ -63,6 +63,8 @@ package enum SluiceProgram {
             return try onLoops(count: 1) { loops async throws(CommandFailure) in try await StatusCommand(invocation, loops).run() }
         case .wait:
             return try onLoops(count: 1) { loops async throws(CommandFailure) in try await WaitCommand(invocation, loops).run() }
+        case .export:
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in try await ExportCommand(invocation, loops).run() }
         case .validate:
             return try onLoops(count: 1) { _ async throws(CommandFailure) in try await ValidateCommand(invocation).run() }
         }

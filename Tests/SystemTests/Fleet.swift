@@ -49,7 +49,7 @@ final class Fleet: Sendable {
     }
 
     /// Writes the whole spec; the running server sees it by itself.
-    func writeSpec(_ backends: [Backend], factor: Int = 2, interval: String = "1s") throws {
+    func writeSpec(_ backends: [Backend], factor: Int = 2, interval: String = "1s", bucketCreation: String = "declaredOnly") throws {
         var text = """
             apiVersion: sluice/v1
             kind: Fleet
@@ -57,6 +57,7 @@ final class Fleet: Sendable {
             spec:
               replication: { factor: \(factor) }
               reconcile: { interval: \(interval) }
+              bucketCreation: \(bucketCreation)
               safety: { readGrace: \(readGrace) }
             ---
             apiVersion: sluice/v1

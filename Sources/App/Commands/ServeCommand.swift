@@ -135,7 +135,9 @@ struct ServeCommand {
         return GatewayServer(
             snapshots: snapshots,
             services: GatewayServices(index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer),
-            settings: GatewaySettings(domain: try invocation.value(.domain), tokenKey: tokenKey), environment: environment,
+            settings: GatewaySettings(
+                region: try invocation.region(), domain: try invocation.value(.domain), tokenKey: tokenKey),
+            environment: environment,
             metrics: metrics, logger: instance.logger)
     }
 

@@ -31,7 +31,14 @@ package enum StatusRenderer {
                 backend.spec.quota?.description ?? "-", Grouped.number(usage.doomed.copies),
             ])
         }
-        var lines = ["revision \(status.fleet.revision), \(status.fleet.buckets.filter(\.isDeclared).count) buckets", ""] + table(rows)
+        var lines = ["revision \(status.fleet.revision), \(status.fleet.buckets.filter(\.isDeclared).count) buckets", ""]
+        lines += table(rows, numeric: [4, 5, 6, 7])
+        let made = status.fleet.buckets.filter { !$0.isDeclared && $0.owner != nil }
+        if !made.isEmpty {
+            let rows = made.map { [$0.name, $0.owner ?? ""] }
+            lines += [""] + table([["BUCKET MADE BY A CLIENT", "OWNER"]] + rows.prefix(bucketsShownMax), numeric: [])
+            if made.count > bucketsShownMax { lines.append("and \(made.count - bucketsShownMax) more; see --output json") }
+        }
         let remarks = status.fleet.backends.flatMap { details(status, $0) }
         if !remarks.isEmpty { lines += [""] + remarks }
         if let fleet = status.conditions.first(where: { $0.subject.kind == .fleet && $0.type == .ready }) {
@@ -64,9 +71,10 @@ package enum StatusRenderer {
         status.conditions.first { $0.subject == Subject(.backend, backend.name) && $0.type == type }
     }
 
-    /// Numbers to the right, words to the left.
-    private static func table(_ rows: [[String]]) -> [String] {
-        let numeric: Set<Int> = [4, 5, 6, 7]
+    private static let bucketsShownMax = 50
+
+    /// - Parameter numeric: the columns that are set to the right
+    private static func table(_ rows: [[String]], numeric: Set<Int>) -> [String] {
         let widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         return rows.map { row in
             let cells = row.enumerated().map { index, cell in
@@ -84,8 +92,15 @@ package enum StatusRenderer {
         .object([
             ("formatVersion", "1.0"), ("revision", .int(status.fleet.revision)),
             ("backends", .array(status.fleet.backends.map { backend(status, $0) })),
-            ("buckets", .array(status.fleet.buckets.map { .object([("name", .string($0.name)), ("declared", .bool($0.isDeclared))]) })),
+            ("buckets", .array(status.fleet.buckets.map { bucket($0) })),
             ("fleet", conditions(status) { $0.kind == .fleet }),
+        ])
+    }
+
+    private static func bucket(_ record: BucketRecord) -> JSONValue {
+        .object([
+            ("name", .string(record.name)), ("declared", .bool(record.isDeclared)),
+            ("owner", record.owner.map { .string($0) } ?? .null),
         ])
     }
 
