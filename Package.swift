@@ -78,6 +78,9 @@ let package = Package(
         tests("TransferTests", ["Transfer", "Catalog", "S3", "HTTP", "Crypto", "Spec", "TestSupport"]),
         tests("ReconcilerTests", ["Reconciler", "Transfer", "Catalog", "S3", "HTTP", "Spec", "Telemetry", "TestSupport"]),
         tests("GatewayTests", ["Gateway", "Transfer", "Catalog", "S3", "HTTP", "Crypto", "Spec", "Telemetry", "TestSupport"]),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["Gateway", "S3", "HTTP", "Crypto", "Spec", "Telemetry", "TestSupport"],
+            exclude: ["Corpus"], swiftSettings: strict),
         tests("TidyTests", []),
         tests("SystemTests", ["TestSupport", "Spec", "Catalog", "Postgres", "PostgresCatalog", "EventLoop", "HTTP", "S3"]),
     ]
