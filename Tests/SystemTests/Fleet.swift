@@ -104,16 +104,16 @@ final class Fleet: Sendable {
     }
 
     /// Starts `sluice serve` and waits until it is ready.
-    func serve(_ extra: [String: String] = [:]) async throws -> Subprocess {
+    func serve(_ extra: [String: String] = [:], adminPort: Int? = nil) async throws -> Subprocess {
         let process = try launch(extra)
         _ = try await eventually("sluice serve is ready; its log:\n\(folder.read("serve.log"))") { () -> Bool? in
             if let status = process.poll() { throw Failure("sluice serve ended with \(status): \(folder.read("serve.log"))") }
-            return await isReady() ? true : nil
+            return isReady(adminPort ?? self.adminPort) ? true : nil
         }
         return process
     }
 
-    private func isReady() async -> Bool { (try? httpGet(port: adminPort, path: "/readyz"))?.contains(" 200 ") ?? false }
+    private func isReady(_ port: Int) -> Bool { (try? httpGet(port: port, path: "/readyz"))?.contains(" 200 ") ?? false }
 
     @discardableResult
     func sluice(_ arguments: String..., environment extra: [String: String] = [:]) async throws -> Subprocess.Finished {
