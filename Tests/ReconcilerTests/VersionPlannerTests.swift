@@ -63,6 +63,26 @@ import Testing
         #expect(decision.dooms.isEmpty)
     }
 
+    @Test func `surplus leaves the most utilised backends, and only staying copies count`() {
+        let standings = [
+            standing(1, .staying, quota: 100, occupied: 10), standing(2, .staying, quota: 100, occupied: 90),
+            standing(3, .staying, occupied: 1_000_000), standing(4, .staying, quota: 10, occupied: 5), standing(5, .away),
+        ]
+        let roles: [BackendID: BackendRole] = [
+            BackendID(1): .staying, BackendID(2): .staying, BackendID(3): .staying, BackendID(4): .staying, BackendID(5): .away,
+            BackendID(6): .leaving,
+        ]
+        func surplus(_ holders: [Int32], _ factor: Int) -> [Int32] {
+            VersionPlanner.surplus(holders: holders.map { BackendID($0) }, factor: factor, roles: roles, standings: standings).map(\.raw)
+        }
+        #expect(surplus([1, 2, 3, 4], 1) == [2, 4, 1])
+        #expect(surplus([1, 2, 3, 4], 3) == [2])
+        #expect(surplus([1, 2, 3], 3) == [])
+        #expect(surplus([1, 5, 6], 1) == [], "one that stays, whatever else there is")
+        #expect(surplus([1, 2, 5, 6], 1) == [2])
+        #expect(surplus([1, 2], 0) == [], "never the last")
+    }
+
     @Test func `random fleets: deterministic, never fewer than before, within quota, and at rest once converged`() {
         let seed: UInt64 = 20_261_120
         print("version planner seed \(seed)")

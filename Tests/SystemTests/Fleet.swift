@@ -49,7 +49,7 @@ final class Fleet: Sendable {
     }
 
     /// Writes the whole spec; the running server sees it by itself.
-    func writeSpec(_ backends: [Backend], factor: Int = 2, interval: String = "1s", bucketCreation: String = "declaredOnly") throws {
+    func writeSpec(_ backends: [Backend], factor: Int = 2, interval: String = "1s", trimDelay: String = "24h", bucketCreation: String = "declaredOnly") throws {
         var text = """
             apiVersion: sluice/v1
             kind: Fleet
@@ -58,7 +58,7 @@ final class Fleet: Sendable {
               replication: { factor: \(factor) }
               reconcile: { interval: \(interval) }
               bucketCreation: \(bucketCreation)
-              safety: { readGrace: \(readGrace) }
+              safety: { readGrace: \(readGrace), trimDelay: \(trimDelay) }
             ---
             apiVersion: sluice/v1
             kind: Bucket

@@ -21,7 +21,8 @@ extension Executor {
             let claimed = try await ledgers.moves.claim(scope, limit: limits.claimBatch, token: token, lease: limits.workLease)
             if claimed.isEmpty { return }
             let results = await BoundedGroup.map(claimed, width: limits.concurrency) { one in
-                (one, await self.process(one, planner, desired, token))
+                if case .surplus = scope { return (one, await self.trim(one, planner, desired)) }
+                return (one, await self.process(one, planner, desired, token))
             }
             for (one, result) in results {
                 let version = one.placed.version.id
@@ -41,6 +42,29 @@ extension Executor {
             }
             if claimed.count < limits.claimBatch { return }
         }
+    }
+
+    /// Surplus copies that have been so for the trim delay.
+    func trim(
+        _ observed: ObservedState, _ planner: FleetPlanner, _ desired: DesiredState, _ outcome: inout PassOutcome
+    ) async throws(CatalogError) {
+        let staying = planner.roles.filter { $0.value == .staying }.map { $0.key }.sorted()
+        for bucket in observed.fleet.buckets {
+            let factor = desired.replication(of: bucket.name).factor
+            let hasSurplus = observed.groups.contains { group in
+                group.bucket == bucket.id && group.holders.filter { staying.contains($0) }.count > factor
+            }
+            guard hasSurplus else { continue }
+            try await work(.surplus(bucket: bucket.id, factor: factor, staying: staying), planner, desired, &outcome)
+        }
+    }
+
+    private func trim(_ claimed: ClaimedVersion, _ planner: FleetPlanner, _ desired: DesiredState) async -> WorkResult {
+        let live = claimed.placed.copies.filter { $0.state == .live && !$0.isSuspect }
+        let factor = desired.replication(of: claimed.bucketName).factor
+        let dooms = VersionPlanner.surplus(
+            holders: live.map(\.backend), factor: factor, roles: planner.roles, standings: planner.standings)
+        return await doom(live.filter { dooms.contains($0.backend) }, of: claimed, factor, planner, desired, moved: 0)
     }
 
     /// Decides on the copies as they are now, by the same function as the plan.
@@ -66,9 +90,20 @@ extension Executor {
             case .catalogFailed(let error): return .failed(evidence: "catalog: \(error)")
             }
         }
+        let result = await doom(
+            live.filter { decision.dooms.contains($0.backend) }, of: claimed, factor, planner, desired, moved: moved)
+        if case .done(0, 0) = result, decision.blocked != nil { return .blocked }
+        return result
+    }
+
+    /// Each in a transaction of its own, which counts the other copies under the version's lock.
+    private func doom(
+        _ copies: [Copy], of claimed: ClaimedVersion, _ factor: Int, _ planner: FleetPlanner, _ desired: DesiredState, moved: Int
+    ) async -> WorkResult {
+        let mover = CopyMover(moves: ledgers.moves, writes: ledgers.writes, context: context, report: suspecting)
         let staying = planner.roles.filter { $0.value == .staying }.map { $0.key }.sorted()
         var doomed = 0
-        for copy in live where decision.dooms.contains(copy.backend) {
+        for copy in copies {
             let request = DoomRequest(
                 copy: copy.id, version: claimed.placed.version.id, factor: factor, counted: staying,
                 readGrace: desired.fleet.safety.readGrace)
@@ -82,7 +117,7 @@ extension Executor {
                 return .failed(evidence: "catalog: \(error)")
             }
         }
-        return moved + doomed == 0 && decision.blocked != nil ? .blocked : .done(moved: moved, doomed: doomed)
+        return .done(moved: moved, doomed: doomed)
     }
 
     /// Staying backends are read first: the leaving one may be slow or ill.

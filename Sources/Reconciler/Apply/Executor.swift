@@ -58,8 +58,9 @@ package struct Executor: Sendable {
         self.logger = logger
     }
 
+    /// - Parameter trims: whether surplus copies are looked for, which reads a whole bucket where few of them are due
     package func carryOut(
-        _ plan: Plan, desired: DesiredState, observed: ObservedState
+        _ plan: Plan, desired: DesiredState, observed: ObservedState, trims: Bool = true
     ) async throws(CatalogError) -> PassOutcome {
         var outcome = PassOutcome()
         if plan.isSuspended { return outcome }
@@ -79,6 +80,7 @@ package struct Executor: Sendable {
             let factor = desired.replication(of: bucket.name).factor
             try await work(.short(bucket: bucket.id, factor: factor, staying: counted), planner, desired, &outcome)
         }
+        if trims { try await trim(observed, planner, desired, &outcome) }
         for record in observed.fleet.backends where observed.isTrusted(record) && (record.isDeclared || record.phase != .active) {
             try await delete(on: record, &outcome)
         }

@@ -24,6 +24,8 @@ package struct ReconcileLoop: Sendable {
     private let elapsed: @Sendable () -> Duration
     /// When each backend was first found away, on the clock of `elapsed`.
     private let awaySince = Shared<[BackendID: Duration]>([:])
+    private let lastTrim = Shared<Duration?>(nil)
+    private static let trimPauseMax: Duration = .seconds(600)
 
     /// - Parameters:
     ///   - executor: made anew for each pass, with the backends as they are connected then
@@ -46,13 +48,25 @@ package struct ReconcileLoop: Sendable {
         let began = elapsed()
         let before = try await observe(desired)
         let plan = FleetPlanner(desired: desired, observed: before).plan()
-        let outcome = try await executor().carryOut(plan, desired: desired, observed: before)
+        let outcome = try await executor().carryOut(plan, desired: desired, observed: before, trims: isTrimDue(plan))
         let after = outcome.hasProgressed ? try await observe(desired) : before
         let next = outcome.hasProgressed ? FleetPlanner(desired: desired, observed: after).plan() : plan
         let conditions = StatusProjector(desired: desired, observed: after, plan: next, outcome: outcome).conditions()
         try await ledgers.status.publish(conditions, events: outcome.events)
         metrics?.record(after, conditions, next, took: elapsed() - began)
         return (next, outcome)
+    }
+
+    /// Surplus copies are looked for a few times in each trim delay: looking reads all keys of a bucket.
+    private func isTrimDue(_ plan: Plan) -> Bool {
+        guard plan.surplus.copies > 0 else { return false }
+        let now = elapsed()
+        let pause = min(plan.trimDelay / 8, ReconcileLoop.trimPauseMax)
+        return lastTrim.change { last in
+            if let before = last, now - before < pause { return false }
+            last = now
+            return true
+        }
     }
 
     private func observe(_ desired: DesiredState) async throws(CatalogError) -> ObservedState {
@@ -100,4 +114,5 @@ final class Shared<Value: Sendable>: Sendable {
     private let value: Mutex<Value>
     init(_ value: Value) { self.value = Mutex(value) }
     func update(_ change: (inout Value) -> Void) { value.withLock { change(&$0) } }
+    func change<Answer: Sendable>(_ change: (inout Value) -> Answer) -> Answer { value.withLock { change(&$0) } }
 }

@@ -48,7 +48,8 @@ package struct FleetPlanner {
     package func plan() -> Plan {
         var plan = Plan(
             revision: observed.fleet.revision, isSuspended: desired.fleet.isSuspended, changes: changes(), phases: [], drains: [],
-            repair: Plan.Effect(), surplus: Plan.Effect(), doomed: Plan.Effect(), blockers: [])
+            repair: Plan.Effect(), surplus: Plan.Effect(),
+            trimDelay: desired.fleet.safety.trimDelay, doomed: Plan.Effect(), blockers: [])
         planPhases(&plan)
         planCopies(&plan)
         for backend in observed.fleet.backends {

@@ -12,8 +12,9 @@ package struct Plan: Sendable, Equatable {
     /// By name of the backend that its copies leave; sorted.
     package var drains: [DrainEffect]
     package var repair: Effect
-    /// Copies beyond the factor; they stay until the trim delay has passed and trimming is built.
+    /// Copies beyond the factor, each of which is dropped once it has been surplus for `trimDelay`.
     package var surplus: Effect
+    package var trimDelay: Duration
     package var doomed: Effect
     package var blockers: [Blocker]
 

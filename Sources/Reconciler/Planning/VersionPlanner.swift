@@ -30,6 +30,29 @@ package struct VersionDecision: Sendable, Equatable {
 }
 
 package enum VersionPlanner {
+    /// The copies beyond the factor, on the most utilised backends first (DESIGN §4, factor lowered); ties by name.
+    ///
+    /// Only copies on staying backends are counted and taken: what is away or leaving may not come back.
+    /// - Parameter holders: backends with a live, unsuspected copy
+    package static func surplus(
+        holders: [BackendID], factor: Int, roles: [BackendID: BackendRole], standings: [BackendStanding]
+    ) -> [BackendID] {
+        let staying = holders.filter { roles[$0] == .staying }
+        guard staying.count > factor, factor >= 1 else { return [] }
+        let known = Dictionary(standings.map { ($0.id, $0) }) { first, _ in first }
+        // Without a quota there is no share: such backends come after all that have one, by their bytes.
+        func rank(_ id: BackendID) -> (share: Double, occupied: Int64, name: String) {
+            guard let standing = known[id] else { return (-1, 0, "") }
+            let share = standing.quota.map { $0.value > 0 ? Double(standing.occupied.value) / Double($0.value) : 1 } ?? -1
+            return (share, standing.occupied.value, standing.name)
+        }
+        let ordered = staying.sorted { first, second in
+            let (a, b) = (rank(first), rank(second))
+            return a.share != b.share ? a.share > b.share : a.occupied != b.occupied ? a.occupied > b.occupied : a.name < b.name
+        }
+        return Array(ordered.prefix(staying.count - factor))
+    }
+
     /// - Parameters:
     ///   - holders: backends with a live, unsuspected copy
     ///   - suspects: backends with a live but suspect copy

@@ -58,7 +58,7 @@ package struct PlanTextRenderer {
 
     private func repairs(_ plan: Plan) -> String {
         var parts = ["\(Grouped.number(plan.repair.copies)) copies to make (\(plan.repair.bytes))"]
-        if plan.surplus.copies > 0 { parts.append("\(Grouped.number(plan.surplus.copies)) surplus copies (\(plan.surplus.bytes)), kept") }
+        if plan.surplus.copies > 0 { parts.append("\(Grouped.number(plan.surplus.copies)) surplus copies (\(plan.surplus.bytes)) to drop after \(plan.trimDelay.specText)") }
         parts.append("\(Grouped.number(plan.doomed.copies)) doomed copies to delete (\(plan.doomed.bytes))")
         return "Repairs: " + parts.joined(separator: ", ")
     }
