@@ -1,6 +1,8 @@
 /// The program's verbs.
 enum Command: String, CaseIterable, Sendable {
-    case serve, reconcile, status, wait, validate, export, version, help
+    case serve, reconcile, diff, status, events, wait, object
+    case okToStop = "ok-to-stop", safeToRemove = "safe-to-remove"
+    case validate, explain, schema, export, completion, version, help
 
     var summary: String {
         switch self {
@@ -10,6 +12,14 @@ enum Command: String, CaseIterable, Sendable {
         case .wait: "wait until a condition holds, for scripts and pipelines"
         case .validate: "check spec files; needs no database and no network"
         case .export: "print buckets that S3 clients made as spec documents"
+        case .diff: "compare the spec files with the accepted revision, line by line"
+        case .events: "what happened, newest first"
+        case .object: "where the copies of an object are"
+        case .okToStop: "whether every object stays readable while a backend is stopped"
+        case .safeToRemove: "whether every object keeps its copies when a backend goes for good"
+        case .explain: "what a field, a condition or a reason means"
+        case .schema: "print the JSON Schema of spec documents, for editors"
+        case .completion: "print the completion of a shell"
         case .version: "print the version"
         case .help: "print help on a command"
         }
@@ -23,8 +33,9 @@ enum Command: String, CaseIterable, Sendable {
         case .status: [.spec, .databaseURL, .output]
         case .wait: [.databaseURL, .condition, .timeout]
         case .validate: [.spec, .output]
-        case .export: [.spec, .databaseURL]
-        case .version, .help: []
+        case .export, .okToStop, .safeToRemove, .diff: [.spec, .databaseURL]
+        case .events, .object: [.databaseURL, .output]
+        case .explain, .schema, .completion, .version, .help: []
         }
     }
 
@@ -34,7 +45,8 @@ enum Command: String, CaseIterable, Sendable {
         case .reconcile: [.dryRun, .detailedExitcode, .allowRollback, .noColor, .help]
         case .status: [.noColor, .watch, .help]
         case .validate: [.resolveSecrets, .noColor, .help]
-        case .wait, .export, .version, .help: [.help]
+        case .wait, .export, .diff, .events, .object, .okToStop, .safeToRemove, .explain, .schema, .completion, .version, .help:
+            [.help]
         }
     }
 
@@ -45,14 +57,19 @@ enum Command: String, CaseIterable, Sendable {
         case .validate: "[PATH]"
         case .export: "[BUCKET]"
         case .help: "[COMMAND]"
-        case .serve, .reconcile, .status, .version: ""
+        case .object: "locate BUCKET/KEY"
+        case .okToStop, .safeToRemove: "NAME"
+        case .explain: "[WORD]"
+        case .completion: "bash|zsh|fish"
+        case .serve, .reconcile, .diff, .status, .events, .schema, .version: ""
         }
     }
 
     var operandsMax: Int {
         switch self {
-        case .wait, .validate, .export, .help: 1
-        case .serve, .reconcile, .status, .version: 0
+        case .object: 2
+        case .wait, .validate, .export, .okToStop, .safeToRemove, .explain, .completion, .help: 1
+        case .serve, .reconcile, .diff, .status, .events, .schema, .version: 0
         }
     }
 
@@ -95,7 +112,32 @@ enum Command: String, CaseIterable, Sendable {
 
               sluice export photos >> specs/buckets.yaml
             """
-        case .version, .help: ""
+        case .diff:
+            """
+            Lines with a minus are in force, lines with a plus are in the files. Secrets written in a spec are not shown.
+            Exit status 0: nothing differs; 2: something does.
+            """
+        case .object:
+            """
+            Shows the current version of an object, and the names that its copies have on their backends. A person who has
+            lost everything but a backend finds the file under that name.
+            """
+        case .okToStop, .safeToRemove:
+            """
+            Asks the backends now, and counts from the catalog. Exit status 0: yes; 3: no, with the reasons.
+            """
+        case .schema:
+            """
+            For editors with a YAML language server:
+
+              sluice schema > sluice.schema.json
+              # yaml-language-server: $schema=sluice.schema.json    (first line of a spec file)
+            """
+        case .completion:
+            """
+              sluice completion bash > /etc/bash_completion.d/sluice
+            """
+        case .explain, .events, .version, .help: ""
         }
     }
 }

@@ -1,7 +1,7 @@
 /// Help texts; made from the same tables that the parser reads, so that they cannot go stale.
 enum Help {
     static var overview: String {
-        let commands = Command.allCases.map { "  \(padded($0.rawValue, 12))\($0.summary)" }.joined(separator: "\n")
+        let commands = Command.allCases.map { "  \(padded($0.rawValue, 16))\($0.summary)" }.joined(separator: "\n")
         return """
             Sluice keeps many S3 backends in the state that spec files declare, and serves them as one S3 endpoint.
 

@@ -1,5 +1,6 @@
 import EventLoop
 import Glibc
+import Reconciler
 import Synchronization
 import Telemetry
 
@@ -65,6 +66,23 @@ package enum SluiceProgram {
             return try onLoops(count: 1) { loops async throws(CommandFailure) in try await WaitCommand(invocation, loops).run() }
         case .export:
             return try onLoops(count: 1) { loops async throws(CommandFailure) in try await ExportCommand(invocation, loops).run() }
+        case .events:
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in try await EventsCommand(invocation, loops).run() }
+        case .object:
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in try await ObjectCommand(invocation, loops).run() }
+        case .diff:
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in try await DiffCommand(invocation, loops).run() }
+        case .okToStop, .safeToRemove:
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await AdviceCommand(invocation.command == .okToStop ? .stop : .remove, invocation, loops).run()
+            }
+        case .explain: return try ExplainCommand(invocation).run()
+        case .schema:
+            Terminal.print(SpecSchema.document.indented)
+            return .ok
+        case .completion:
+            Terminal.print(try Completion.script(invocation.operands.first))
+            return .ok
         case .validate:
             return try onLoops(count: 1) { _ async throws(CommandFailure) in try await ValidateCommand(invocation).run() }
         }

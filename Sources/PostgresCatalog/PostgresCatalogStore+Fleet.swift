@@ -199,6 +199,12 @@ extension PostgresCatalogStore: StatusLedger {
             ])
     }
 
+    /// The text of the spec in force, without secrets; empty before the first.
+    package func acceptedText() async throws(CatalogError) -> String {
+        let rows = try await read("SELECT redacted_text FROM spec_revision ORDER BY revision DESC LIMIT 1", [])
+        return rows.count > 0 ? rows.text(0, 0) : ""
+    }
+
     package func events(limit: Int) async throws(CatalogError) -> [EventRecord] {
         let rows = try await read(
             """

@@ -1,0 +1,68 @@
+import Catalog
+import EventLoop
+import HTTP
+import PostgresCatalog
+import Telemetry
+
+/// `sluice object locate BUCKET/KEY`: where the bytes of an object are, by their names on the backends.
+struct ObjectCommand {
+    private let invocation: Invocation
+    private let instance: Instance
+
+    init(_ invocation: Invocation, _ loops: LoopGroup) throws(CommandFailure) {
+        self.invocation = invocation
+        instance = try Instance(invocation, loops: loops, logger: .silent)
+    }
+
+    func run() async throws(CommandFailure) -> ExitCode {
+        defer { instance.close() }
+        guard invocation.operands.count == 2, invocation.operands[0] == "locate",
+            let slash = invocation.operands[1].firstIndex(of: "/"), slash != invocation.operands[1].startIndex
+        else { throw CommandFailure(.usage, "usage: sluice object locate BUCKET/KEY") }
+        let bucketName = String(invocation.operands[1][..<slash])
+        let key = String(invocation.operands[1][invocation.operands[1].index(after: slash)...])
+        let fleet: FleetSnapshot
+        do throws(CatalogError) { fleet = try await instance.catalog.snapshot() } catch { throw Instance.failure(error) }
+        guard let bucket = fleet.bucket(bucketName) else { throw CommandFailure(.failure, "there is no bucket \(bucketName)") }
+        let placed: PlacedVersion?
+        do throws(CatalogError) {
+            placed = try await instance.catalog.current(ObjectName(bucket: bucket.id, key: key))
+        } catch {
+            throw Instance.failure(error)
+        }
+        guard let placed else { throw CommandFailure(.failure, "there is no object \(bucketName)/\(key)") }
+        Terminal.print(try invocation.wantsJSON() ? json(placed, fleet).indented : text(placed, fleet))
+        return .ok
+    }
+
+    private func text(_ placed: PlacedVersion, _ fleet: FleetSnapshot) -> String {
+        let version = placed.version
+        var lines = [
+            "version   \(version.id)", "size      \(version.size)", "ETag      \(version.digests.etag)",
+            "modified  \(WallTime(microseconds: version.committedAt).rfc3339)", "",
+        ]
+        let name = { (id: BackendID) in fleet.backend(id)?.name ?? "backend \(id.raw)" }
+        let width = placed.copies.map { name($0.backend).count }.max() ?? 0
+        for copy in placed.copies {
+            let backend = name(copy.backend)
+            let state = copy.state.rawValue + (copy.isSuspect ? ", suspect" : "")
+            lines.append("\(backend)\(String(repeating: " ", count: width - backend.count))  \(state)  \(copy.physicalKey)")
+        }
+        if placed.copies.isEmpty { lines.append("No copy is left.") }
+        return lines.joined(separator: "\n")
+    }
+
+    private func json(_ placed: PlacedVersion, _ fleet: FleetSnapshot) -> JSONValue {
+        let copies = placed.copies.map { copy in
+            JSONValue.object([
+                ("backend", .string(fleet.backend(copy.backend)?.name ?? "")), ("state", .string(copy.state.rawValue)),
+                ("suspect", .bool(copy.isSuspect)), ("physicalKey", .string(copy.physicalKey)),
+            ])
+        }
+        return .object([
+            ("formatVersion", "1.0"), ("version", .string(placed.version.id.description)), ("size", .int(placed.version.size)),
+            ("etag", .string(placed.version.digests.etag)),
+            ("lastModified", .string(WallTime(microseconds: placed.version.committedAt).rfc3339)), ("copies", .array(copies)),
+        ])
+    }
+}
