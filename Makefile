@@ -3,7 +3,7 @@ CONFIG ?= debug
 BUILD = swift build -c $(CONFIG) --product sluice --explicit-target-dependency-import-check error
 export CONFIG
 
-.PHONY: run build test quick format lint bench clean
+.PHONY: run build test quick clients ceph chaos format lint bench clean
 
 run: build            ## a running system on local directories
 	@scripts/run-local
@@ -17,6 +17,15 @@ test:                 ## everything: unit, simulation, real Postgres, real S3 se
 
 quick:                ## the tests that need neither servers nor clients
 	@swift test --skip SystemTests --skip StoreTests
+
+clients:              ## other people's S3 clients on every kind of backend; writes docs/clients.md
+	@scripts/clients --backends directory --backends rclone --backends moto --markdown docs/clients.md
+
+ceph:                 ## Ceph's public S3 tests, from GitHub
+	@scripts/ceph-s3-tests
+
+chaos:                ## faults on real processes under load, then a checker
+	@scripts/chaos --minutes 5
 
 format:
 	@swift format --in-place --recursive --parallel Package.swift Sources Tests

@@ -30,11 +30,16 @@ final class ReconcileRuntime: Sendable {
             }, metrics: metrics, logger: instance.logger, elapsed: SystemClock.elapsed)
     }
 
-    func step(_ desired: DesiredState) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
+    /// One pass, unless the spec in force is not the one that `digest` names: then nothing may be done for the other, and nil is
+    /// returned with the revision that is in force.
+    func step(
+        _ desired: DesiredState, digest: String, specProblem: SpecProblem?
+    ) async throws(CatalogError) -> (outcome: PassOutcome?, revision: Int64) {
         let snapshot = try await instance.catalog.snapshot()
+        guard snapshot.digest == digest else { return (nil, snapshot.revision) }
         await instance.registry.update(snapshot, desired)
         fleet.set(snapshot)
-        return try await loop.step(desired)
+        return (try await loop.step(desired, specProblem: specProblem).outcome, snapshot.revision)
     }
 
     func runUntilConverged(_ desired: DesiredState, within limit: Duration) async throws(CatalogError) -> ConvergenceOutcome {

@@ -60,6 +60,46 @@ import Testing
         }
     }
 
+    @Test func `a server whose files are older than what another accepted leaves the reconciling to it`() async throws {
+        try await onFleet { fleet in
+            try fleet.writeSpec(fleet.directories())
+            let server = try await fleet.serve()
+            try await fleet.python(EditsTests.fill)
+            // Another place has newer files, as during the rollout of a ConfigMap.
+            var edited = fleet.directories()
+            edited[0].state = "draining"
+            server.signal(SIGSTOP)
+            try fleet.writeSpec(edited)
+            let newer = fleet.read("specs/fleet.yaml")
+            try fleet.folder.write("elsewhere/fleet.yaml", newer)
+            try fleet.writeSpec(fleet.directories())
+            server.signal(SIGCONT)
+            let accepted = try await fleet.sluice("reconcile", environment: ["SLUICE_SPEC": fleet.folder.path + "/elsewhere"])
+            #expect(accepted.status == 0, "\(accepted.errors)")
+            _ = try await eventually("the server stands by") {
+                try await fleet.sluice("events").output.contains("StaleSpec") ? true : nil
+            }
+            #expect(try await fleet.sql("SELECT phase FROM backend WHERE name = 'disk1'") == "drained", "the older files undo nothing")
+            try await fleet.python(EditsTests.check)
+            // Once its files are the newer ones, it goes on.
+            try fleet.folder.write("specs/fleet.yaml", newer)
+            _ = try await eventually("the spec is accepted everywhere") {
+                fleet.read("serve.log").components(separatedBy: "spec accepted").count > 1 ? true : nil
+            }
+            // Broken files are said in the status, and change nothing.
+            try fleet.folder.write("specs/fleet.yaml", newer + "\n  broken")
+            _ = try await eventually("the status says so") {
+                try await fleet.sluice("status").output.contains("SpecAccepted=False SpecRejected") ? true : nil
+            }
+            try fleet.folder.write("specs/fleet.yaml", newer)
+            _ = try await eventually("the status is clean again") {
+                try await fleet.sluice("status").output.contains("SpecAccepted=False") ? nil : true
+            }
+            server.signal(SIGTERM)
+            try await server.waitForExit()
+        }
+    }
+
     @Test func `a protected backend is not removed, an undeclared one is kept, and a spec without backends is refused`() async throws {
         try await onFleet { fleet in
             var backends = fleet.directories()

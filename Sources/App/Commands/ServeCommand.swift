@@ -57,7 +57,7 @@ struct ServeCommand {
         try await instance.prepareDatabase(patience: nil)
         try await instance.verifyGate()
         let revision = try await SpecSource.accept(spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
-        state.accepted(spec.desired)
+        state.accept(spec.desired, digest: spec.digest)
         instance.logger.info("serving", [("listen", .string("\(listen)")), ("admin", .string("\(adminListen)")), ("revision", .int(revision))])
 
         let runtime = ReconcileRuntime(
@@ -147,14 +147,14 @@ struct ServeCommand {
             var reasons: [String] = []
             if state.isStopping { reasons.append("the server is stopping") }
             if !state.isAccepted { reasons.append("no spec has been accepted yet") }
-            if let problem = state.specProblem { reasons.append(problem) }
+            if let problem = state.specProblem { reasons.append(problem.message) }
             do throws(CatalogError) {
                 _ = try await catalog.drains()
             } catch {
                 reasons.append("the database does not answer")
             }
             // A spec that was rejected leaves the accepted one in force: this instance goes on serving.
-            return Readiness(reasons: state.isAccepted ? reasons.filter { $0 != state.specProblem } : reasons)
+            return Readiness(reasons: state.isAccepted ? reasons.filter { $0 != state.specProblem?.message } : reasons)
         }
     }
 
@@ -166,8 +166,10 @@ struct ServeCommand {
             let generation = state.generation
             var isBusy = false
             do throws(CatalogError) {
-                let (_, outcome) = try await runtime.step(state.desired)
-                isBusy = outcome.hasProgressed
+                let (desired, digest) = state.accepted
+                let (outcome, revision) = try await runtime.step(desired, digest: digest, specProblem: state.specProblem)
+                isBusy = outcome?.hasProgressed ?? false
+                if outcome == nil { await standBy(state, revision) }
                 await refreshNow(state, snapshots)
             } catch {
                 instance.logger.error("a reconcile pass failed; it is tried again", [("error", .string("\(error)"))])
@@ -179,6 +181,16 @@ struct ServeCommand {
                 do throws(CancellationError) { try await EventLoop.sleep(for: max(left, .milliseconds(1))) } catch { return }
             }
         }
+    }
+
+    /// Another instance accepted other files. Two specs must not pull at one fleet: this instance goes on serving, and leaves the
+    /// reconciling to the others until its own files are what is in force.
+    private func standBy(_ state: ServeState, _ revision: Int64) async {
+        let message = "revision \(revision) was accepted from other files than \(source.path) has here: this instance does not reconcile until they are the same"
+        guard state.specProblem?.message != message else { return }
+        state.specProblem = SpecProblem(.staleSpec, message)
+        instance.logger.error("the spec files are not what is in force", [("revision", .int(revision))])
+        await report(state, .staleSpec, message)
     }
 
     private func refresh(_ state: ServeState, _ snapshots: SnapshotCell) async {
@@ -257,24 +269,24 @@ struct ServeCommand {
     private func reload(_ state: ServeState, because cause: String) async {
         switch await source.load() {
         case .rejected(let findings, let sources):
-            state.specProblem = "the spec files are invalid; revision in force is kept"
             let text = DiagnosticRenderer.text(findings, sources: sources)
+            state.specProblem = SpecProblem(.specRejected, "the files are invalid, the accepted revision stays in force: \(text.prefix(600))")
             instance.logger.error("spec rejected, the accepted one stays in force", [("cause", .string(cause)), ("findings", .string(text))])
-            await report(state, .no, .specRejected, String(text.prefix(900)))
+            await report(state, .specRejected, String(text.prefix(900)))
         case .accepted(let spec):
             do throws(CommandFailure) {
                 let revision = try await SpecSource.accept(spec, instance.catalog, by: instance.name, allowsRollback: false)
-                state.accepted(spec.desired)
+                state.accept(spec.desired, digest: spec.digest)
                 instance.logger.info("spec accepted", [("cause", .string(cause)), ("revision", .int(revision))])
             } catch {
-                state.specProblem = error.message
+                state.specProblem = SpecProblem(.staleSpec, error.message)
                 instance.logger.error("spec not accepted, the one before stays in force", [("cause", .string(cause)), ("error", .string(error.message))])
-                await report(state, .no, .staleSpec, error.message)
+                await report(state, .staleSpec, error.message)
             }
         }
     }
 
-    private func report(_ state: ServeState, _ status: ConditionStatus, _ reason: Reason, _ message: String) async {
+    private func report(_ state: ServeState, _ reason: Reason, _ message: String) async {
         let event = EventRecord(Subject(.fleet, state.desired.fleet.name), isWarning: true, reason, message)
         do throws(CatalogError) { try await instance.catalog.publish([], events: [event]) } catch {
             instance.logger.debug("cannot record an event", [("error", .string("\(error)"))])
@@ -289,21 +301,25 @@ final class ServeState: Sendable {
         var generation = 0
         var isAccepted = false
         var isStopping = false
-        var specProblem: String?
+        var digest = ""
+        var specProblem: SpecProblem?
     }
     private let value: Mutex<Value>
 
     init(_ desired: DesiredState) { value = Mutex(Value(desired: desired)) }
 
-    func accepted(_ desired: DesiredState) {
+    func accept(_ desired: DesiredState, digest: String) {
         value.withLock { value in
             value.desired = desired
+            value.digest = digest
             value.generation += 1
             value.isAccepted = true
             value.specProblem = nil
         }
     }
 
+    /// The spec that this instance goes by, and its digest.
+    var accepted: (desired: DesiredState, digest: String) { value.withLock { ($0.desired, $0.digest) } }
     var desired: DesiredState { value.withLock { $0.desired } }
     var generation: Int { value.withLock { $0.generation } }
     var isAccepted: Bool { value.withLock { $0.isAccepted } }
@@ -311,7 +327,7 @@ final class ServeState: Sendable {
         get { value.withLock { $0.isStopping } }
         set { value.withLock { $0.isStopping = newValue } }
     }
-    var specProblem: String? {
+    var specProblem: SpecProblem? {
         get { value.withLock { $0.specProblem } }
         set { value.withLock { $0.specProblem = newValue } }
     }

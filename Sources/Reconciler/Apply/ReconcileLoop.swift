@@ -44,14 +44,15 @@ package struct ReconcileLoop: Sendable {
 
     /// One pass. Short; not to be cancelled in the middle.
     @discardableResult
-    package func step(_ desired: DesiredState) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
+    package func step(_ desired: DesiredState, specProblem: SpecProblem? = nil) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
         let began = elapsed()
         let before = try await observe(desired)
         let plan = FleetPlanner(desired: desired, observed: before).plan()
         let outcome = try await executor().carryOut(plan, desired: desired, observed: before, trims: isTrimDue(plan))
         let after = outcome.hasProgressed ? try await observe(desired) : before
         let next = outcome.hasProgressed ? FleetPlanner(desired: desired, observed: after).plan() : plan
-        let conditions = StatusProjector(desired: desired, observed: after, plan: next, outcome: outcome).conditions()
+        let conditions = StatusProjector(desired: desired, observed: after, plan: next, outcome: outcome, specProblem: specProblem)
+            .conditions()
         try await ledgers.status.publish(conditions, events: outcome.events)
         metrics?.record(after, conditions, next, took: elapsed() - began)
         return (next, outcome)

@@ -4,10 +4,11 @@ package struct ReconcilerLimits: Sendable {
     package var claimBatch = 32
     /// Copies made or deleted at the same time.
     package var concurrency = 4
-    /// How long a claimed version is a worker's own.
-    package var workLease: Duration = .seconds(900)
+    /// How long a claimed version is a worker's own. A slower worker loses nothing: copies have leases of their own that are renewed,
+    /// and the next worker finds them.
+    package var workLease: Duration = .seconds(300)
     package var deleteBatch = 64
-    package var deleteLease: Duration = .seconds(300)
+    package var deleteLease: Duration = .seconds(120)
     /// Rows that housekeeping takes at once.
     package var sweepBatch = 500
     /// Batches of one scope in a pass; then the world is looked at again.

@@ -44,6 +44,9 @@ package enum StatusRenderer {
         if let fleet = status.conditions.first(where: { $0.subject.kind == .fleet && $0.type == .ready }) {
             lines += ["", "fleet: \(fleet.message)"]
         }
+        if let spec = status.conditions.first(where: { $0.subject.kind == .fleet && $0.type == .specAccepted }), spec.status == .no {
+            lines.append("fleet: SpecAccepted=False \(spec.reason.rawValue): \(spec.message)")
+        }
         return lines.joined(separator: "\n") + "\n"
     }
 

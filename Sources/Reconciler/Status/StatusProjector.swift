@@ -1,7 +1,17 @@
-import Catalog
+package import Catalog
 import S3
 import Spec
 import Transfer
+
+/// Why the files that an instance reads are not what is in force.
+package struct SpecProblem: Sendable, Equatable {
+    package let reason: Reason
+    package let message: String
+    package init(_ reason: Reason, _ message: String) {
+        self.reason = reason
+        self.message = message
+    }
+}
 
 /// Desired × observed × outcome → conditions. Pure; each message says what to do.
 struct StatusProjector {
@@ -9,6 +19,7 @@ struct StatusProjector {
     let observed: ObservedState
     let plan: Plan
     let outcome: PassOutcome
+    var specProblem: SpecProblem?
 
     func conditions() -> [ConditionRecord] {
         observed.fleet.backends.flatMap { backend($0) } + fleet()
@@ -19,8 +30,9 @@ struct StatusProjector {
         let revision = observed.fleet.revision
         let repair = plan.repair.copies
         return [
-            ConditionRecord(
-                subject, .specAccepted, .yes, .specAccepted, "revision \(revision) is in force", observedGeneration: revision),
+            specProblem.map { problem in
+                ConditionRecord(subject, .specAccepted, .no, problem.reason, problem.message, observedGeneration: revision)
+            } ?? ConditionRecord(subject, .specAccepted, .yes, .specAccepted, "revision \(revision) is in force", observedGeneration: revision),
             desired.fleet.isSuspended
                 ? ConditionRecord(subject, .ready, .no, .suspended, "suspend is true: plan and status only", observedGeneration: revision)
                 : ConditionRecord(
