@@ -2,10 +2,8 @@
 
 import json
 import os
-import ssl
-import urllib.request
 
-from steps import BUCKET, CA, ENDPOINT, IS_TLS, KEYS, SIZES, WORK, content, finish, run, sample, same, step
+from steps import BUCKET, CA, ENDPOINT, IS_TLS, KEYS, ODD, SIZES, WORK, content, fetch, finish, run, sample, same, step
 
 AWS = os.environ["PROGRAM"]
 PREFIX = f"s3://{BUCKET}/{os.path.basename(os.environ['CLIENT'])}"
@@ -46,8 +44,29 @@ with step("streams"):
 with step("presign"):
     aws("configure", "set", "default.s3.signature_version", "s3v4")
     url = aws("s3", "presign", f"{PREFIX}/stream").strip()
-    context = ssl.create_default_context(cafile=CA) if IS_TLS else None
-    assert urllib.request.urlopen(url, context=context).read() == content("small")
+    assert fetch(url) == content("small")
+with step("odd keys"):
+    for key in [*ODD, "a//b", "q?x=1&y"]:
+        aws("s3", "cp", "--only-show-errors", sample(key.replace("/", "_")), f"{PREFIX}/odd/{key}")
+        aws("s3", "cp", "--only-show-errors", f"{PREFIX}/odd/{key}", os.path.join(WORK, "aws-odd"))
+        same(os.path.join(WORK, "aws-odd"), key.replace("/", "_"))
+with step("s3api: metadata, a copy, a range, an aborted upload"):
+    folder = PREFIX.split("/", 3)[3]
+
+    def api(name, key, *arguments):
+        text = aws("s3api", name, "--bucket", BUCKET, "--key", f"{folder}/{key}", "--output", "json", *arguments)
+        return json.loads(text) if text.strip() else None
+
+    api("put-object", "meta", "--body", sample("small"), "--metadata", "n=value", "--content-type", "text/x-a")
+    api("copy-object", "meta 2", "--copy-source", f"{BUCKET}/{folder}/meta")
+    got = api("get-object", "meta 2", "--range", "bytes=100-199", os.path.join(WORK, "aws-range"))
+    assert (got["Metadata"], got["ContentType"], got["ContentLength"]) == ({"n": "value"}, "text/x-a", 100), got
+    with open(os.path.join(WORK, "aws-range"), "rb") as file:
+        assert file.read() == content("small")[100:200]
+    upload = api("create-multipart-upload", "aborted")["UploadId"]
+    api("upload-part", "aborted", "--upload-id", upload, "--part-number", "1", "--body", sample("one"))
+    api("abort-multipart-upload", "aborted", "--upload-id", upload)
+    assert upload not in aws("s3api", "list-multipart-uploads", "--bucket", BUCKET, "--output", "json")
 with step("s3api"):
     head = json.loads(aws("s3api", "head-object", "--bucket", BUCKET, "--key", PREFIX.split("/", 3)[3] + "/stream", "--output", "json"))
     assert head["ContentLength"] == len(content("small"))

@@ -1,11 +1,12 @@
 """obstore, on Rust's object_store: objects, multipart, ranges, conditional writes, listing, copy, signed URLs."""
 
+import datetime
 import os
 
 import obstore
 from obstore.store import S3Store
 
-from steps import BUCKET, CA, ENDPOINT, IS_TLS, KEY_ID, KEYS, SECRET, SIZES, content, finish, step
+from steps import BUCKET, CA, ENDPOINT, IS_TLS, KEY_ID, KEYS, SECRET, SIZES, content, fetch, finish, step
 
 store = S3Store(
     BUCKET, prefix=os.environ["CLIENT"], endpoint=ENDPOINT, access_key_id=KEY_ID, secret_access_key=SECRET, region="us-east-1",
@@ -24,6 +25,11 @@ with step("ranges"):
     assert bytes(obstore.get_range(store, "small", start=5, length=10)) == content("small")[5:15]
     parts = obstore.get_ranges(store, "small", starts=[0, 100], lengths=[3, 4])
     assert [bytes(p) for p in parts] == [content("small")[:3], content("small")[100:104]]
+with step("attributes, signed URLs"):
+    obstore.put(store, "meta", content("one"), attributes={"Content-Type": "text/x-a", "n": "value"})
+    found = obstore.get(store, "meta").attributes
+    assert found["Content-Type"] == "text/x-a" and found["n"] == "value", found
+    assert fetch(obstore.sign(store, "GET", "small", datetime.timedelta(minutes=5))) == content("small")
 with step("conditional writes"):
     obstore.put(store, "once", b"1", mode="create")
     try:

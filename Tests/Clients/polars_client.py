@@ -14,6 +14,10 @@ frame = polars.DataFrame({"n": range(200_000), "t": [f"text {i % 97}" for i in r
 with step("parquet, written and read"):
     frame.write_parquet(f"s3://{BUCKET}/polars/a.parquet", storage_options=OPTIONS)
     assert polars.read_parquet(f"s3://{BUCKET}/polars/a.parquet", storage_options=OPTIONS).equals(frame)
+with step("odd keys"):
+    for key in ["with space", "plus+plus", "ünï/çødé", "percent%41", "semi;colon,comma=equals@at"]:
+        frame.write_parquet(f"s3://{BUCKET}/polars odd/{key}.parquet", storage_options=OPTIONS)
+        assert polars.read_parquet(f"s3://{BUCKET}/polars odd/{key}.parquet", storage_options=OPTIONS, glob=False).equals(frame), key
 with step("a scan with a filter over many files"):
     frame.write_parquet(f"s3://{BUCKET}/polars/b.parquet", storage_options=OPTIONS)
     count = polars.scan_parquet(f"s3://{BUCKET}/polars/*.parquet", storage_options=OPTIONS).filter(polars.col("n") < 10).collect().height

@@ -2,7 +2,7 @@
 
 import os
 
-from steps import BUCKET, CA, ENDPOINT, IS_TLS, KEY_ID, KEYS, SECRET, SIZES, WORK, content, finish, run, sample, step
+from steps import BUCKET, CA, ENDPOINT, IS_TLS, KEY_ID, KEYS, SECRET, SIZES, WORK, content, fetch, finish, run, sample, step
 
 RCLONE = os.environ["PROGRAM"]
 # It is told by --ca-cert, and the variable is refused beside that.
@@ -41,6 +41,17 @@ with step("a range, and a server-side move"):
     assert rclone("cat", "--offset", "10", "--count", "20", REMOTE + "/small") == content("small")[10:30]
     rclone("moveto", REMOTE + "/small", REMOTE + "/moved")
     assert rclone("cat", REMOTE + "/moved") == content("small")
+with step("a copy on the server, a link"):
+    rclone("copyto", REMOTE + "/moved", REMOTE + "/copied + ü")
+    assert rclone("cat", REMOTE + "/copied + ü") == content("small")
+    assert fetch(rclone("link", "--expire", "10m", REMOTE + "/copied + ü").decode().strip()) == content("small")
+with step("a stream of unknown length, in parts"):
+    run(RCLONE, "--config", CONFIG, "--s3-chunk-size", "5M", "--streaming-upload-cutoff", "5M", *(["--ca-cert", CA] if IS_TLS else []), "rcat",
+        REMOTE + "/stream", input=content("large"))
+    assert rclone("cat", REMOTE + "/stream") == content("large")
+with step("no upload is left open"):
+    rclone("cleanup", REMOTE)
+    assert os.path.basename(REMOTE).encode() not in rclone("backend", "list-multipart-uploads", REMOTE)
 with step("purge"):
     rclone("purge", REMOTE)
     assert rclone("lsf", f"s:{BUCKET}").decode().find(os.path.basename(REMOTE)) < 0
