@@ -371,7 +371,8 @@ def check(fleet, workers, violations):
         for folder, _, names in os.walk(root):
             for one in names:
                 path = os.path.relpath(os.path.join(folder, one), root)
-                if not path.endswith("~meta") and ".sluice" not in path:
+                # rclone keeps the parts of uploads that are open in files of its own.
+                if not path.endswith("~meta") and ".sluice" not in path and ".rclone_temp_multipart_" not in path:
                     files.add(path)
         rows = dict(
             line.rsplit("|", 1) for line in fleet.sql(
