@@ -5,7 +5,9 @@ with the packages that it was written for; its lines `ok`, `FAIL` and `skip` are
 """
 
 import argparse
+import concurrent.futures
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -13,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -82,6 +85,7 @@ class Rig:
         self.kind = kind
         self.folder = tempfile.mkdtemp(prefix="sluice-clients.")
         self.processes = []
+        self.client = None
 
     def start(self, name, arguments, environment=None):
         log = os.path.join(self.folder, name + ".log")
@@ -162,6 +166,10 @@ class Rig:
         return self
 
     def __exit__(self, *_):
+        if self.client is not None:
+            # In a session of its own: the programs that it started end with it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.client.pid, signal.SIGKILL)
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
@@ -189,13 +197,27 @@ def version(client):
     return text.split("\n")[0].split(" (")[0].split(" Python")[0].split(" compiled")[0]
 
 
-def run(client, rig, scheme):
-    """(ok, failed lines, skipped) of one client."""
+def absence(client):
+    """Why a client cannot run here; None if it can."""
     tool = tool_path(client)
     if not os.path.exists(tool):
-        return None, [f"not run: {tool} is not there"], 0
+        return f"not run: {os.path.basename(tool)} is not installed"
+    if client.version:
+        python = os.path.join(ROOT, ".build", "clients", client.environment, "bin", "python")
+        asked = subprocess.run([python, "-c", client.version], capture_output=True, text=True)
+        if asked.returncode != 0:
+            return f"not run: {asked.stderr.strip().splitlines()[-1]}"
     if client.name == "s3fs-fuse" and not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        return None, ["not run: /dev/fuse cannot be opened here"], 0
+        return "not run: /dev/fuse cannot be opened here"
+    return None
+
+
+def run(client, rig, scheme):
+    """(ok, failed lines, skipped) of one client."""
+    reason = absence(client)
+    if reason is not None:
+        return None, [reason], 0
+    tool = tool_path(client)
     work = tempfile.mkdtemp(prefix=client.name + ".", dir=rig.folder)
     environment = {
         "ENDPOINT": rig.endpoints[scheme], "BUCKET": "clients", "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -207,11 +229,18 @@ def run(client, rig, scheme):
         # Each library has its own way to be told of a certificate authority.
         environment |= {"SSL_CERT_FILE": rig.folder + "/ca.pem", "AWS_CA_BUNDLE": rig.folder + "/ca.pem"}
     python = os.path.join(ROOT, ".build", "clients", client.environment, "bin", "python")
-    try:
-        done = subprocess.run([python, os.path.join(HERE, client.program)], env=environment, capture_output=True, text=True, timeout=600)
-        output, errors, status = done.stdout, done.stderr, done.returncode
-    except subprocess.TimeoutExpired as late:
-        output, errors, status = (late.stdout or b"").decode(errors="replace"), "took longer than 600 s", 1
+    with subprocess.Popen(
+            [python, os.path.join(HERE, client.program)], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        rig.client = process
+        try:
+            output, errors = process.communicate(timeout=600)
+            status = process.returncode
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, errors = process.communicate()
+            errors, status = errors + "took longer than 600 s", 1
+        rig.client = None
     lines = output.splitlines()
     failed = [line for line in lines if line.startswith("FAIL")]
     if status != 0 and not failed:
@@ -232,24 +261,40 @@ def main():
             parser.error(f"there is no client {name}; there are {', '.join(known)}")
     chosen = [client for client in CLIENTS if not options.names or client.name in options.names]
     kinds = options.backends or ["directory"]
-    cells, steps, failures, absent = {}, 0, 0, set()
-    for kind in kinds:
-        with Rig(kind) as rig:
-            for client in chosen:
-                for scheme in ["http", "https"]:
-                    began = time.monotonic()
-                    ok, failed, skipped = run(client, rig, scheme)
-                    if ok is None:
-                        text = failed[0]
-                        absent.add(client.name)
-                    else:
-                        text = f"{ok} ok" + (f", {len(failed)} failed" if failed else "") + (f", {skipped} skipped" if skipped else "")
-                        steps += ok
-                        failures += len(failed)
-                    cells[client.name, kind, scheme] = text
-                    print(f"{client.name:12} {kind:9} {scheme:5} {text}  ({time.monotonic() - began:.0f} s)", flush=True)
-                    for line in failed if ok is not None else []:
-                        print(f"    {line}", flush=True)
+    cells, steps, failures, absent, lock = {}, 0, 0, set(), threading.Lock()
+    stopping = threading.Event()
+
+    def run_all(rig):
+        nonlocal steps, failures
+        for client, scheme in itertools.product(chosen, ["http", "https"]):
+            if stopping.is_set():
+                return
+            began = time.monotonic()
+            ok, failed, skipped = run(client, rig, scheme)
+            with lock:
+                if ok is None:
+                    text = failed[0]
+                    absent.add(client.name)
+                else:
+                    text = f"{ok} ok" + (f", {len(failed)} failed" if failed else "") + (f", {skipped} skipped" if skipped else "")
+                    steps += ok
+                    failures += len(failed)
+                cells[client.name, rig.kind, scheme] = text
+                print(f"{client.name:12} {rig.kind:9} {scheme:5} {text}  ({time.monotonic() - began:.0f} s)", flush=True)
+                for line in failed if ok is not None else []:
+                    print(f"    {line}", flush=True)
+
+    # SIGTERM unwinds as Ctrl-C does, so that what was started ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # The kinds of backends side by side: each has a gateway of its own, and a slow backend is mostly waited for.
+    with concurrent.futures.ThreadPoolExecutor(len(kinds)) as pool, contextlib.ExitStack() as rigs:
+        rigs.callback(stopping.set)
+        work = [pool.submit(run_all, rigs.enter_context(Rig(kind))) for kind in kinds]
+        try:
+            for done in concurrent.futures.as_completed(work):
+                done.result()
+        finally:
+            stopping.set()
     if options.markdown:
         columns = [(kind, scheme) for kind in kinds for scheme in ["http", "https"]]
         rows = ["| client | version | " + " | ".join(f"{kind}, {scheme}" for kind, scheme in columns) + " |", "|---" * (2 + len(columns)) + "|"]
