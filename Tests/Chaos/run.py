@@ -6,7 +6,8 @@ backends fail in many ways, takes a disk away, and edits the spec (drains, cance
 and the histories, the catalog and the backends must agree:
 
 - each object is what its history allows: nothing acknowledged is lost, nothing deleted comes back, no byte is another's
-- counters equal rows; each current version has its copies; each live row has its bytes; no bytes are there that no row names
+- counters equal rows; each current version has its copies; each live row has its bytes; no bytes are there that no row names, but for
+  those whose intent a crash of Postgres lost, which are counted
 """
 
 import argparse
@@ -337,7 +338,7 @@ class Chaos:
         self.fleet.write_spec()
 
 
-def check(fleet, workers, violations):
+def check(fleet, workers, violations, orphans):
     """Everything that must hold once faults stopped and the fleet converged."""
     clients = [fleet.client(0), fleet.client(1)]
     for worker in workers:
@@ -379,7 +380,7 @@ def check(fleet, workers, violations):
                 f"SELECT c.physical_key, c.state FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = '{name}' AND c.state <> 'gone'"
             ).split("\n") if line)
         for path in sorted(files - rows.keys()):
-            violations.append(f"{name}: no row names {path}")
+            orphans.append(f"{name}: no row names {path}")
         for path, state in rows.items():
             if state == "live" and path not in files:
                 violations.append(f"{name}: a live row without its bytes, {path}")
@@ -438,7 +439,13 @@ def main():
             print(f"converged {time.monotonic() - began:.0f} s after the last fault")
         except RuntimeError as error:
             violations.append(f"{error}: {isConverged.last}")
-        check(fleet, workers, violations)
+        orphans = []
+        check(fleet, workers, violations, orphans)
+        # A crash of Postgres may lose an intent that was not flushed yet (DESIGN §6, T1): its bytes stay until an inventory finds them.
+        if counts["kill Postgres"] == 0:
+            violations += orphans
+        else:
+            counts["(objects that no row names, after crashes of Postgres)"] = len(orphans)
         isFine = not violations
     finally:
         fleet.close(keeps=not isFine)
