@@ -207,7 +207,7 @@ import Testing
             for (method, target) in [
                 (HTTP.Method.put, "/photos/public/k"), (.delete, "/photos/public/k"), (.get, "/photos/public/k?tagging"),
                 (.get, "/photos/public/k?acl"), (.post, "/photos/public/k?uploads"), (.post, "/photos?delete"),
-                (.get, "/photos?versions&prefix=public/"), (.get, "/logs/k"),
+                (.get, "/photos?versions&prefix=public/"), (.get, "/photos?uploads&prefix=public/"), (.get, "/logs/k"),
             ] {
                 #expect(await harness.send(method, target, proof: .none).code == "AccessDenied", "\(method) \(target)")
             }

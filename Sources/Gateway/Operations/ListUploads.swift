@@ -52,7 +52,7 @@ extension GatewayOperations {
     func listUploads(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
         let query = request.query
         let prefix = query["prefix"] ?? ""
-        let bucket = try request.bucket(name, .read, covering: prefix)
+        let bucket = try request.bucket(name, .inspect, covering: prefix)
         guard query["delimiter"] ?? "" == "" else {
             throw .s3(Router.notImplemented("the parameter 'delimiter' with ListMultipartUploads"))
         }
