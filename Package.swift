@@ -65,23 +65,31 @@ let package = Package(
         .executableTarget(name: "sluice", dependencies: ["App"], swiftSettings: strict),
 
         // Test doubles live in one target: the in-memory store, pictures of fleets, real Postgres and processes.
-        edge("TestSupport", ["Catalog", "S3", "HTTP", "Crypto", "Spec", "Transfer", "Postgres", "PostgresCatalog", "EventLoop"]),
+        edge(
+            "TestSupport",
+            ["Catalog", "S3", "HTTP", "Crypto", "Spec", "Transfer", "Postgres", "PostgresCatalog", "EventLoop"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("CryptoTests", ["Crypto"]),
         tests("EventLoopTests", ["EventLoop", "CLinux"]),
         tests("TransportTests", ["Transport", "HTTP", "EventLoop", "Crypto", "Telemetry"]),
         tests("SpecTests", ["Spec"]),
         tests("S3Tests", ["S3", "HTTP", "Crypto"]),
-        tests("StoreTests", ["S3", "S3Client", "FileStore", "HTTP", "Crypto", "EventLoop", "Transport", "Telemetry", "TestSupport"]),
+        tests(
+            "StoreTests",
+            ["S3", "S3Client", "FileStore", "HTTP", "Crypto", "EventLoop", "Transport", "Telemetry", "TestSupport"]),
         tests("CatalogTests", ["Catalog", "Spec", "TestSupport", "PostgresCatalog", "Postgres", "EventLoop"]),
         tests("PostgresTests", ["Postgres", "EventLoop", "TestSupport"]),
         tests("TransferTests", ["Transfer", "Catalog", "S3", "HTTP", "Crypto", "Spec", "TestSupport"]),
-        tests("ReconcilerTests", ["Reconciler", "Transfer", "Catalog", "S3", "HTTP", "Spec", "Telemetry", "TestSupport"]),
-        tests("GatewayTests", ["Gateway", "Transfer", "Catalog", "S3", "HTTP", "Crypto", "Spec", "Telemetry", "TestSupport"]),
+        tests(
+            "ReconcilerTests", ["Reconciler", "Transfer", "Catalog", "S3", "HTTP", "Spec", "Telemetry", "TestSupport"]),
+        tests(
+            "GatewayTests",
+            ["Gateway", "Transfer", "Catalog", "S3", "HTTP", "Crypto", "Spec", "Telemetry", "TestSupport"]),
         .testTarget(
             name: "FuzzTests", dependencies: ["Gateway", "S3", "HTTP", "Crypto", "Spec", "Telemetry", "TestSupport"],
             exclude: ["Corpus"], swiftSettings: strict),
         tests("TidyTests", []),
-        tests("SystemTests", ["TestSupport", "Spec", "Catalog", "Postgres", "PostgresCatalog", "EventLoop", "HTTP", "S3"]),
+        tests(
+            "SystemTests", ["TestSupport", "Spec", "Catalog", "Postgres", "PostgresCatalog", "EventLoop", "HTTP", "S3"]),
     ]
 )

@@ -1,7 +1,8 @@
 /// The program's verbs.
 enum Command: String, CaseIterable, Sendable {
     case serve, reconcile, diff, status, events, wait, object
-    case okToStop = "ok-to-stop", safeToRemove = "safe-to-remove"
+    case okToStop = "ok-to-stop"
+    case safeToRemove = "safe-to-remove"
     case validate, explain, schema, export, completion, version, help
 
     var summary: String {
@@ -28,7 +29,10 @@ enum Command: String, CaseIterable, Sendable {
     var options: [Option] {
         switch self {
         case .serve:
-            [.spec, .databaseURL, .listen, .adminListen, .instance, .logLevel, .region, .domain, .tlsCertificate, .tlsKey]
+            [
+                .spec, .databaseURL, .listen, .adminListen, .instance, .logLevel, .region, .domain, .tlsCertificate,
+                .tlsKey,
+            ]
         case .reconcile: [.spec, .databaseURL, .instance, .output, .timeout, .logLevel]
         case .status: [.spec, .databaseURL, .output]
         case .wait: [.databaseURL, .condition, .timeout]
@@ -45,7 +49,8 @@ enum Command: String, CaseIterable, Sendable {
         case .reconcile: [.dryRun, .detailedExitcode, .allowRollback, .noColor, .help]
         case .status: [.noColor, .watch, .help]
         case .validate: [.resolveSecrets, .noColor, .help]
-        case .wait, .export, .diff, .events, .object, .okToStop, .safeToRemove, .explain, .schema, .completion, .version, .help:
+        case .wait, .export, .diff, .events, .object, .okToStop, .safeToRemove, .explain, .schema, .completion,
+            .version, .help:
             [.help]
         }
     }

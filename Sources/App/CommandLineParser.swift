@@ -26,7 +26,8 @@ enum CommandLineParser {
             }
         }
         if result.operands.count > command.operandsMax, !result.has(.help) {
-            throw CommandFailure(.usage, "unexpected '\(result.operands[command.operandsMax])'; usage: \(Help.usage(command))")
+            throw CommandFailure(
+                .usage, "unexpected '\(result.operands[command.operandsMax])'; usage: \(Help.usage(command))")
         }
         return result
     }
@@ -46,10 +47,14 @@ enum CommandLineParser {
             result.switches.insert(one)
             return
         }
-        let option = command.options.first { flag == "--\($0.rawValue)" || ($0.short.map { flag == "-\($0)" } ?? false) }
+        let option = command.options.first {
+            flag == "--\($0.rawValue)" || ($0.short.map { flag == "-\($0)" } ?? false)
+        }
         guard let option else {
             let known = command.options.map { "--\($0.rawValue)" } + command.switches.map { "--\($0.rawValue)" }
-            let hint = Spelling.nearest(flag, known).map { "; did you mean \($0)?" } ?? "; see 'sluice help \(command.rawValue)'"
+            let hint =
+                Spelling.nearest(flag, known).map { "; did you mean \($0)?" }
+                ?? "; see 'sluice help \(command.rawValue)'"
             throw CommandFailure(.usage, "\(command.rawValue) has no option \(flag)\(hint)")
         }
         guard let value = parts.count == 2 ? parts[1] : rest.popFirst() else {

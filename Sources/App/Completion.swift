@@ -41,10 +41,14 @@ enum Completion {
             lines.append("complete -c sluice -n __fish_use_subcommand -a \(command.rawValue) -d \"\(command.summary)\"")
             for option in command.options {
                 let short = option.short.map { " -s \($0)" } ?? ""
-                lines.append("complete -c sluice -n '__fish_seen_subcommand_from \(command.rawValue)' -l \(option.rawValue)\(short) -r -d \"\(option.help)\"")
+                lines.append(
+                    "complete -c sluice -n '__fish_seen_subcommand_from \(command.rawValue)' -l \(option.rawValue)\(short) -r -d \"\(option.help)\""
+                )
             }
             for one in command.switches {
-                lines.append("complete -c sluice -n '__fish_seen_subcommand_from \(command.rawValue)' -l \(one.rawValue) -d \"\(one.help)\"")
+                lines.append(
+                    "complete -c sluice -n '__fish_seen_subcommand_from \(command.rawValue)' -l \(one.rawValue) -d \"\(one.help)\""
+                )
             }
         }
         return lines.joined(separator: "\n")

@@ -20,7 +20,9 @@ enum Help {
     }
 
     static func text(_ command: Command) -> String {
-        var lines = ["Usage: \(usage(command))", "", "\(command.summary.prefix(1).uppercased())\(command.summary.dropFirst())."]
+        var lines = [
+            "Usage: \(usage(command))", "", "\(command.summary.prefix(1).uppercased())\(command.summary.dropFirst()).",
+        ]
         if !command.explanation.isEmpty { lines += ["", command.explanation] }
         let options = command.options.map { option in
             let short = option.short.map { "-\($0), " } ?? ""

@@ -91,16 +91,21 @@ final class Instance: Sendable {
                 return try await Migrations.run(database)
             } catch {
                 switch error {
-                case .internalError(let evidence): throw CommandFailure(.failure, "the database's schema cannot be used: \(evidence)")
+                case .internalError(let evidence):
+                    throw CommandFailure(.failure, "the database's schema cannot be used: \(evidence)")
                 case .readOnly(let evidence):
-                    throw CommandFailure(.unreachable, "the database is read-only (\(evidence)); point --database-url to the primary")
+                    throw CommandFailure(
+                        .unreachable, "the database is read-only (\(evidence)); point --database-url to the primary")
                 case .unavailable(let evidence), .timedOut(let evidence), .unknownOutcome(let evidence):
                     if let patience, SystemClock.elapsed() - began > patience { throw Instance.unreachable(evidence) }
-                    logger.warning("waiting for Postgres; check --database-url and that it runs", [("error", .string(evidence))])
+                    logger.warning(
+                        "waiting for Postgres; check --database-url and that it runs", [("error", .string(evidence))])
                 case .cancelled: throw CommandFailure(.failure, "interrupted")
                 }
             }
-            do throws(CancellationError) { try await EventLoop.sleep(for: pause) } catch { throw CommandFailure(.failure, "interrupted") }
+            do throws(CancellationError) { try await EventLoop.sleep(for: pause) } catch {
+                throw CommandFailure(.failure, "interrupted")
+            }
             pause = min(pause * 2, .seconds(5))
         }
     }
@@ -117,7 +122,9 @@ final class Instance: Sendable {
     }
 
     static func unreachable(_ evidence: String) -> CommandFailure {
-        CommandFailure(.unreachable, "cannot reach Postgres: \(evidence). Check --database-url (SLUICE_DATABASE_URL) and that it runs")
+        CommandFailure(
+            .unreachable,
+            "cannot reach Postgres: \(evidence). Check --database-url (SLUICE_DATABASE_URL) and that it runs")
     }
 
     static func failure(_ error: CatalogError) -> CommandFailure {

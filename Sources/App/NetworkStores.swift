@@ -15,13 +15,16 @@ final class NetworkStores: Sendable {
     init(client: HTTPClient, metrics: Metrics) {
         self.client = client
         requests = metrics.counter(
-            "sluice_backend_requests_total", help: "Calls to backends by outcome.", labels: ["backend", "operation", "outcome"])
+            "sluice_backend_requests_total", help: "Calls to backends by outcome.",
+            labels: ["backend", "operation", "outcome"])
         duration = metrics.histogram(
-            "sluice_backend_request_duration_seconds", help: "Duration of calls to backends.", labels: ["backend", "operation"])
+            "sluice_backend_request_duration_seconds", help: "Duration of calls to backends.",
+            labels: ["backend", "operation"])
     }
 
     func store(
-        name: String, endpoint: String, region: String, bucket: String, usesPathStyle: Bool, accessKeyID: String, secret: String
+        name: String, endpoint: String, region: String, bucket: String, usesPathStyle: Bool, accessKeyID: String,
+        secret: String
     ) -> any ObjectStore {
         // The spec has checked the endpoint's form; one that fails here answers as unreachable.
         let endpoint = Endpoint(url: endpoint) ?? Endpoint(scheme: .https, host: "invalid.invalid", port: 443)

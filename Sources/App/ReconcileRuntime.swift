@@ -25,7 +25,8 @@ final class ReconcileRuntime: Sendable {
             observer: instance.observer, ledgers: instance.ledgers,
             executor: {
                 Executor(
-                    ledgers: instance.ledgers, context: instance.transferContext(fleet.current), limits: ReconcilerLimits(),
+                    ledgers: instance.ledgers, context: instance.transferContext(fleet.current),
+                    limits: ReconcilerLimits(),
                     logger: instance.logger)
             }, metrics: metrics, logger: instance.logger, elapsed: SystemClock.elapsed)
     }
@@ -42,7 +43,9 @@ final class ReconcileRuntime: Sendable {
         return (try await loop.step(desired, specProblem: specProblem).outcome, snapshot.revision)
     }
 
-    func runUntilConverged(_ desired: DesiredState, within limit: Duration) async throws(CatalogError) -> ConvergenceOutcome {
+    func runUntilConverged(_ desired: DesiredState, within limit: Duration) async throws(CatalogError)
+        -> ConvergenceOutcome
+    {
         let snapshot = try await instance.catalog.snapshot()
         await instance.registry.update(snapshot, desired)
         fleet.set(snapshot)

@@ -3,9 +3,17 @@ import Telemetry
 
 /// A command-line option with a value, and where else its value may come from.
 enum Option: String, CaseIterable, Sendable {
-    case spec, databaseURL = "database-url", listen, adminListen = "admin-listen", instance
-    case logLevel = "log-level", region, domain, tlsCertificate = "tls-certificate", tlsKey = "tls-key"
-    case output, timeout, condition = "for"
+    case spec
+    case databaseURL = "database-url"
+    case listen
+    case adminListen = "admin-listen"
+    case instance
+    case logLevel = "log-level"
+    case region, domain
+    case tlsCertificate = "tls-certificate"
+    case tlsKey = "tls-key"
+    case output, timeout
+    case condition = "for"
 
     /// The environment variable that stands in for the flag; its name with `_FILE` added names a file with the value.
     var variable: String? {
@@ -29,7 +37,8 @@ enum Option: String, CaseIterable, Sendable {
         switch self {
         case .output: "o"
         case .spec: "f"
-        case .databaseURL, .listen, .adminListen, .instance, .logLevel, .region, .domain, .tlsCertificate, .tlsKey, .timeout,
+        case .databaseURL, .listen, .adminListen, .instance, .logLevel, .region, .domain, .tlsCertificate, .tlsKey,
+            .timeout,
             .condition:
             nil
         }
@@ -112,7 +121,8 @@ struct Invocation: Sendable {
             (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == 0x2D
         }
         guard isPlain, (1...64).contains(name.utf8.count) else {
-            throw CommandFailure(.usage, "--region \(name) is not a region: small letters, digits and hyphens, as in eu-central-1")
+            throw CommandFailure(
+                .usage, "--region \(name) is not a region: small letters, digits and hyphens, as in eu-central-1")
         }
         return name
     }
@@ -148,7 +158,9 @@ func readTextFile(_ path: String, limit: Int) -> String? {
     var bytes = [UInt8](repeating: 0, count: limit + 1)
     var count = 0
     while count <= limit {
-        let got = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress?.advanced(by: count), limit + 1 - count) }
+        let got = bytes.withUnsafeMutableBytes {
+            read(descriptor, $0.baseAddress?.advanced(by: count), limit + 1 - count)
+        }
         if got < 0 && errno == EINTR { continue }
         guard got >= 0 else { return nil }
         if got == 0 { return String(decoding: bytes[0..<count], as: UTF8.self) }

@@ -21,7 +21,9 @@ package enum SluiceProgram {
         var next = environ
         while let entry = next.pointee {
             let text = String(cString: entry)
-            if let equals = text.firstIndex(of: "=") { result[String(text[..<equals])] = String(text[text.index(after: equals)...]) }
+            if let equals = text.firstIndex(of: "=") {
+                result[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
             next += 1
         }
         return result
@@ -51,27 +53,44 @@ package enum SluiceProgram {
                 Terminal.print(Help.overview)
                 return .ok
             }
-            guard let command = Command(rawValue: name) else { throw CommandFailure(.usage, "there is no command '\(name)'") }
+            guard let command = Command(rawValue: name) else {
+                throw CommandFailure(.usage, "there is no command '\(name)'")
+            }
             Terminal.print(Help.text(command))
             return .ok
         case .serve:
-            return try onLoops(count: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))) { loops async throws(CommandFailure) in
+            return try onLoops(count: max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))) {
+                loops async throws(CommandFailure) in
                 try await ServeCommand(invocation, loops).run()
             }
         case .reconcile:
-            return try onLoops(count: 1) { loops async throws(CommandFailure) in try await ReconcileCommand(invocation, loops).run() }
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await ReconcileCommand(invocation, loops).run()
+            }
         case .status:
-            return try onLoops(count: 1) { loops async throws(CommandFailure) in try await StatusCommand(invocation, loops).run() }
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await StatusCommand(invocation, loops).run()
+            }
         case .wait:
-            return try onLoops(count: 1) { loops async throws(CommandFailure) in try await WaitCommand(invocation, loops).run() }
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await WaitCommand(invocation, loops).run()
+            }
         case .export:
-            return try onLoops(count: 1) { loops async throws(CommandFailure) in try await ExportCommand(invocation, loops).run() }
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await ExportCommand(invocation, loops).run()
+            }
         case .events:
-            return try onLoops(count: 1) { loops async throws(CommandFailure) in try await EventsCommand(invocation, loops).run() }
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await EventsCommand(invocation, loops).run()
+            }
         case .object:
-            return try onLoops(count: 1) { loops async throws(CommandFailure) in try await ObjectCommand(invocation, loops).run() }
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await ObjectCommand(invocation, loops).run()
+            }
         case .diff:
-            return try onLoops(count: 1) { loops async throws(CommandFailure) in try await DiffCommand(invocation, loops).run() }
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await DiffCommand(invocation, loops).run()
+            }
         case .okToStop, .safeToRemove:
             return try onLoops(count: 1) { loops async throws(CommandFailure) in
                 try await AdviceCommand(invocation.command == .okToStop ? .stop : .remove, invocation, loops).run()
@@ -84,7 +103,8 @@ package enum SluiceProgram {
             Terminal.print(try Completion.script(invocation.operands.first))
             return .ok
         case .validate:
-            return try onLoops(count: 1) { _ async throws(CommandFailure) in try await ValidateCommand(invocation).run() }
+            return try onLoops(count: 1) { _ async throws(CommandFailure) in try await ValidateCommand(invocation).run()
+            }
         }
     }
 

@@ -28,7 +28,8 @@ struct SpecSource: Sendable {
         let errors = findings.filter { $0.severity == .error }.count
         return CommandFailure(
             .specInvalid,
-            DiagnosticRenderer.text(findings, sources: sources) + "\n\(errors) error\(errors == 1 ? "" : "s"); nothing was changed")
+            DiagnosticRenderer.text(findings, sources: sources)
+                + "\n\(errors) error\(errors == 1 ? "" : "s"); nothing was changed")
     }
 
     /// Accepts the spec in the database, by compare-and-set on the revision that was seen.
@@ -55,9 +56,11 @@ struct SpecSource: Sendable {
                         + "If it is to come back: sluice reconcile --allow-rollback, or change the file")
             case .refused(.retiringCannotReturn(let backend)), .refused(.nameRetired(let backend)):
                 throw CommandFailure(
-                    .blocked, "backend \(backend) is being retired, which cannot be undone; declare a new one under another name")
+                    .blocked,
+                    "backend \(backend) is being retired, which cannot be undone; declare a new one under another name")
             }
         }
-        throw CommandFailure(.stale, "other instances keep accepting other specs; see that all of them read the same files")
+        throw CommandFailure(
+            .stale, "other instances keep accepting other specs; see that all of them read the same files")
     }
 }

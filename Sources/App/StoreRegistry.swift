@@ -46,7 +46,9 @@ final class StoreRegistry: Sendable {
         let resolved: Result<[Secret], SecretProblem> = await pool.run { [secrets] in
             guard let credentials = spec.credentials else { return .success([]) }
             do throws(SecretError) {
-                return .success([try secrets.resolve(credentials.accessKeyID), try secrets.resolve(credentials.secretAccessKey)])
+                return .success([
+                    try secrets.resolve(credentials.accessKeyID), try secrets.resolve(credentials.secretAccessKey),
+                ])
             } catch {
                 return .failure(SecretProblem(reason: error.description))
             }
@@ -56,7 +58,8 @@ final class StoreRegistry: Sendable {
         case .success(let values):
             let isCurrent = state.withLock { state in
                 state.problems[record.id] = nil
-                return state.entries[record.id].map { $0.spec.location == spec.location && $0.secrets == values } ?? false
+                return state.entries[record.id].map { $0.spec.location == spec.location && $0.secrets == values }
+                    ?? false
             }
             if isCurrent { return }
             let store = await make(record, spec, values)
@@ -85,7 +88,9 @@ final class StoreRegistry: Sendable {
     /// The reading half of each backend, or why it cannot be reached.
     var readers: [BackendID: Result<any ObjectReading, SecretProblem>] {
         state.withLock { state in
-            var readers: [BackendID: Result<any ObjectReading, SecretProblem>] = state.entries.mapValues { .success($0.store) }
+            var readers: [BackendID: Result<any ObjectReading, SecretProblem>] = state.entries.mapValues {
+                .success($0.store)
+            }
             for (id, problem) in state.problems { readers[id] = .failure(problem) }
             return readers
         }

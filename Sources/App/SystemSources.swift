@@ -10,11 +10,13 @@ import Transfer
 struct SystemIdentifiers: IdentifierSource {
     /// UUIDv7 (RFC 9562 §5.7): 48 bits of milliseconds, version and variant, 74 random bits.
     private func timeOrdered() -> ID128 {
-        let milliseconds = UInt64(bitPattern: SystemClock.now().seconds) * 1000 + UInt64(SystemClock.now().nanoseconds / 1_000_000)
+        let milliseconds =
+            UInt64(bitPattern: SystemClock.now().seconds) * 1000 + UInt64(SystemClock.now().nanoseconds / 1_000_000)
         let random = SystemRandom.bytes(10)
         let a = UInt64(random[0]) << 8 | UInt64(random[1])
         let b = random[2...].reduce(0) { $0 << 8 | UInt64($1) }
-        return ID128(high: milliseconds << 16 | 0x7000 | a & 0x0FFF, low: b & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000)
+        return ID128(
+            high: milliseconds << 16 | 0x7000 | a & 0x0FFF, low: b & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000)
     }
 
     private func random() -> ID128 { ID128(high: SystemRandom.word(), low: SystemRandom.word()) }
@@ -54,7 +56,9 @@ enum CrashSwitch {
             let count = parts.count == 2 ? Int(parts[1]) : 1
         else {
             throw CommandFailure(
-                .usage, "SLUICE_CRASH_AT=\(text) is not NAME:COUNT with a name of \(CrashPoint.allCases.map(\.rawValue).joined(separator: ", "))")
+                .usage,
+                "SLUICE_CRASH_AT=\(text) is not NAME:COUNT with a name of \(CrashPoint.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
         }
         let reached = Counter()
         return CrashPlan { one in

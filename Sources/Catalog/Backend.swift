@@ -86,7 +86,8 @@ package struct BucketRecord: Sendable, Equatable {
     package var owner: String?
     package var settings: [BucketSetting: String]
     package init(
-        id: BucketID, name: String, isDeclared: Bool, createdAt: Int64, owner: String? = nil, settings: [BucketSetting: String] = [:]
+        id: BucketID, name: String, isDeclared: Bool, createdAt: Int64, owner: String? = nil,
+        settings: [BucketSetting: String] = [:]
     ) {
         self.id = id
         self.name = name

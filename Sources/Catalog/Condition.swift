@@ -67,7 +67,9 @@ package struct EventRecord: Sendable, Equatable {
     /// Microseconds since 1970; 0 when it is handed in.
     package var lastAt: Int64
     package var count: Int64
-    package init(_ subject: Subject, isWarning: Bool, _ reason: Reason, _ message: String, lastAt: Int64 = 0, count: Int64 = 1) {
+    package init(
+        _ subject: Subject, isWarning: Bool, _ reason: Reason, _ message: String, lastAt: Int64 = 0, count: Int64 = 1
+    ) {
         self.subject = subject
         self.isWarning = isWarning
         self.reason = reason

@@ -17,13 +17,22 @@ extension ConditionType {
         case .stalled: ConditionReference("nothing moves, and why is known", "do what the message says")
         case .reachable: ConditionReference("the backend answers", "check endpoint and network")
         case .credentialsValid: ConditionReference("the credentials are accepted", "check secrets and permissions")
-        case .identified: ConditionReference("the marker on the backend is the one that Sluice wrote", "mount the right disk, name the right bucket")
+        case .identified:
+            ConditionReference(
+                "the marker on the backend is the one that Sluice wrote", "mount the right disk, name the right bucket")
         case .withinQuota: ConditionReference("occupied bytes are within the quota", "raise the quota, or drain")
-        case .withinUsage: ConditionReference("within the monthly limits; Unknown where limits are declared, since they are not measured yet", "–")
-        case .drained: ConditionReference("no copy and no upload is left but names that wait out late writes", "wait; the reason says for what")
+        case .withinUsage:
+            ConditionReference(
+                "within the monthly limits; Unknown where limits are declared, since they are not measured yet", "–")
+        case .drained:
+            ConditionReference(
+                "no copy and no upload is left but names that wait out late writes", "wait; the reason says for what")
         case .safeToRemove: ConditionReference("nothing at all is stored", "set `state: removed` with `purge: true`")
         case .deletesHealthy: ConditionReference("deletions succeed", "see the log; they are retried for ever")
-        case .undeclared: ConditionReference("it is not in the files: read, never written, never purged", "declare it again, also with `state: removed`")
+        case .undeclared:
+            ConditionReference(
+                "it is not in the files: read, never written, never purged",
+                "declare it again, also with `state: removed`")
         case .specAccepted: ConditionReference("a spec is in force", "`sluice validate`")
         }
     }
@@ -37,11 +46,14 @@ extension Reason {
         case .unreachable: ConditionReference("no connection, or no answer in time", "check endpoint, network, service")
         case .reachable: ConditionReference("it answers", "nothing")
         case .accessDenied: ConditionReference("the backend refused the credentials", "check key, secret and policy")
-        case .wrongLocation: ConditionReference("no such bucket, a redirect, or a directory that is not there", "check bucket, region, mount")
+        case .wrongLocation:
+            ConditionReference(
+                "no such bucket, a redirect, or a directory that is not there", "check bucket, region, mount")
         case .credentialsAccepted: ConditionReference("signatures are accepted", "nothing")
         case .secretUnresolved: ConditionReference("a referenced secret cannot be read", "provide the variable or file")
         case .identityConfirmed: ConditionReference("the marker matches", "nothing")
-        case .identityMismatch: ConditionReference("the marker is missing or another", "the backend is frozen: bring the right one back")
+        case .identityMismatch:
+            ConditionReference("the marker is missing or another", "the backend is frozen: bring the right one back")
         case .converged: ConditionReference("nothing is left to do", "nothing")
         case .repairing: ConditionReference("missing copies are being made", "wait")
         case .draining: ConditionReference("copies leave", "wait, or set `state: active`")
@@ -51,19 +63,24 @@ extension Reason {
         case .drained: ConditionReference("no copy is left", "retire it, or make it active again")
         case .copiesRemain: ConditionReference("live copies are still there", "wait, or see Stalled")
         case .writersActive: ConditionReference("writes that began before are under way", "wait for them")
-        case .uploadsOpen: ConditionReference("multipart uploads are open", "complete or abort them, or wait for drainUploadGrace")
+        case .uploadsOpen:
+            ConditionReference("multipart uploads are open", "complete or abort them, or wait for drainUploadGrace")
         case .deletesPending: ConditionReference("doomed copies are still to be deleted", "wait for readGrace")
-        case .waitingForHorizon: ConditionReference("deleted names wait for writes that may arrive late", "wait up to an hour")
+        case .waitingForHorizon:
+            ConditionReference("deleted names wait for writes that may arrive late", "wait up to an hour")
         case .progressing: ConditionReference("nothing is in the way", "nothing")
         case .tooManyDrains: ConditionReference("maxConcurrentDrains is reached", "wait, or raise it")
-        case .insufficientTargets: ConditionReference("fewer backends than copies wanted", "add a backend, or lower the factor")
+        case .insufficientTargets:
+            ConditionReference("fewer backends than copies wanted", "add a backend, or lower the factor")
         case .insufficientRoom: ConditionReference("no quota has room", "raise a quota, or add a backend")
         case .sourceUnreadable: ConditionReference("no live copy can be read", "bring its backend back")
         case .underReplicated: ConditionReference("copies are missing", "wait, or see Stalled")
         case .removalRefused: ConditionReference("this removal is not possible", "see the message")
-        case .deletionProtected: ConditionReference("protection is on and copies remain", "drain first, or lift the protection")
+        case .deletionProtected:
+            ConditionReference("protection is on and copies remain", "drain first, or lift the protection")
         case .purging: ConditionReference("verifying that nothing is left", "wait")
-        case .unknownObjectsFound: ConditionReference("objects look like ours, and no row names them", "look at them, remove them by hand")
+        case .unknownObjectsFound:
+            ConditionReference("objects look like ours, and no row names them", "look at them, remove them by hand")
         case .retired: ConditionReference("emptied, verified and retired", "delete its document")
         case .notDraining: ConditionReference("state is active", "nothing")
         case .nothingStored: ConditionReference("nothing is left", "retire it")
@@ -76,7 +93,8 @@ extension Reason {
         case .deletesFailing: ConditionReference("a deletion failed ten times", "see the log")
         case .specAccepted: ConditionReference("a revision is in force", "nothing")
         case .specRejected: ConditionReference("the files are invalid; the accepted spec stays", "`sluice validate`")
-        case .staleSpec: ConditionReference("the files were accepted before and superseded", "`--allow-rollback`, or change them")
+        case .staleSpec:
+            ConditionReference("the files were accepted before and superseded", "`--allow-rollback`, or change them")
         case .suspended: ConditionReference("suspend is true", "set it to false")
         }
     }

@@ -64,7 +64,8 @@ package struct ObjectHeaders: Sendable, Equatable {
     /// The name of a canned ACL; nil: private.
     package var acl: String?
     package init(
-        contentType: String? = nil, standard: [String: String] = [:], user: [String: String] = [:], tagging: String? = nil,
+        contentType: String? = nil, standard: [String: String] = [:], user: [String: String] = [:],
+        tagging: String? = nil,
         acl: String? = nil
     ) {
         self.contentType = contentType

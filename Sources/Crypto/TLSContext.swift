@@ -24,7 +24,9 @@ package final class TLSContext: @unchecked Sendable {
         guard SSL_CTX_use_certificate_chain_file(context, certificateFile) == 1 else {
             throw .configuration(file: certificateFile, evidence: OpenSSLErrors.drain())
         }
-        guard SSL_CTX_use_PrivateKey_file(context, keyFile, SSL_FILETYPE_PEM) == 1, SSL_CTX_check_private_key(context) == 1 else {
+        guard SSL_CTX_use_PrivateKey_file(context, keyFile, SSL_FILETYPE_PEM) == 1,
+            SSL_CTX_check_private_key(context) == 1
+        else {
             throw .configuration(file: keyFile, evidence: OpenSSLErrors.drain())
         }
     }

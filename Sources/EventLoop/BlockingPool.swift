@@ -135,6 +135,9 @@ package final class BlockingPool: Sendable {
     /// Finishes what is queued and joins the threads.
     package func stop() {
         queue.stop()
-        for thread in threads.withLock({ list in defer { list = [] }; return list }) { pthread_join(thread, nil) }
+        for thread in threads.withLock({ list in
+            defer { list = [] }
+            return list
+        }) { pthread_join(thread, nil) }
     }
 }

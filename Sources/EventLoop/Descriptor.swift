@@ -170,7 +170,9 @@ package final class Descriptor: Sendable {
         case wait(Waiter)
     }
 
-    private func wait(_ waiter: Waiter, _ forReading: Bool, _ deadline: ContinuousClock.Instant?) async throws(WaitError) {
+    private func wait(_ waiter: Waiter, _ forReading: Bool, _ deadline: ContinuousClock.Instant?)
+        async throws(WaitError)
+    {
         let timer = deadline.map { loop.addTimer($0) { waiter.resume(.timedOut) } }
         let outcome = await withTaskCancellationHandler {
             await waiter.wait()

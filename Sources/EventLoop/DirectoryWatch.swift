@@ -91,7 +91,9 @@ package final class DirectoryWatch: Sendable {
         var matters = false
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)
         while true {
-            let count = descriptor.withOpenFD { fd in buffer.withUnsafeMutableBytes { read(fd, $0.baseAddress, $0.count) } } ?? -1
+            let count =
+                descriptor.withOpenFD { fd in buffer.withUnsafeMutableBytes { read(fd, $0.baseAddress, $0.count) } }
+                ?? -1
             guard count > 0 else {
                 descriptor.drainedReadable()
                 return matters

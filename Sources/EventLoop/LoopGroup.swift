@@ -22,7 +22,10 @@ package final class LoopGroup: Sendable {
     /// Ends the loops and joins their threads. Not to be called on one of them.
     package func stop() {
         for loop in loops { loop.stop() }
-        for thread in threads.withLock({ list in defer { list = [] }; return list }) { pthread_join(thread, nil) }
+        for thread in threads.withLock({ list in
+            defer { list = [] }
+            return list
+        }) { pthread_join(thread, nil) }
     }
 }
 

@@ -52,7 +52,9 @@ extension DirectoryStore {
         return StoredPart(number: number, etag: name, size: length)
     }
 
-    package func completeUpload(_ key: String, uploadID: String, parts: [StoredPart]) async throws(StoreError) -> StoredObject {
+    package func completeUpload(_ key: String, uploadID: String, parts: [StoredPart]) async throws(StoreError)
+        -> StoredObject
+    {
         let path = try ObjectPath(key)
         try DirectoryStore.check(parts)
         let draft = Draft()
@@ -60,7 +62,8 @@ extension DirectoryStore {
             let metadata = try await pool.run { [self] () throws(StoreError) in
                 let root = try openForWriting()
                 let folder = try UploadFolder.open(uploadID, key: key, root)
-                guard let bytes = try UploadFolder.read(folder, UploadFolder.metadataFile, limit: Sidecar.bytesMax) else {
+                guard let bytes = try UploadFolder.read(folder, UploadFolder.metadataFile, limit: Sidecar.bytesMax)
+                else {
                     throw UploadFolder.noSuchUpload(uploadID)
                 }
                 try draft.begin(root)
@@ -68,7 +71,9 @@ extension DirectoryStore {
             }
             // A job for each part, so that a large object does not hold a thread of the pool all along.
             for part in parts {
-                guard !Task.isCancelled else { throw StoreError(.cancelled, mayArriveLate: false, evidence: "complete \(uploadID)") }
+                guard !Task.isCancelled else {
+                    throw StoreError(.cancelled, mayArriveLate: false, evidence: "complete \(uploadID)")
+                }
                 try await pool.run { [root = self.path] () throws(StoreError) in
                     try DirectoryStore.append(part, to: draft, uploadID, key, try StoreRoot.open(root))
                 }
@@ -87,7 +92,8 @@ extension DirectoryStore {
 
     private static func check(_ parts: [StoredPart]) throws(StoreError) {
         for (before, part) in zip(parts, parts.dropFirst()) where before.number >= part.number {
-            throw StoreError(.rejected, mayArriveLate: false, evidence: "part \(part.number) after part \(before.number)")
+            throw StoreError(
+                .rejected, mayArriveLate: false, evidence: "part \(part.number) after part \(before.number)")
         }
         for part in parts where !UploadFolder.isPartName(part.etag, part.number) {
             throw StoreError(.rejected, mayArriveLate: false, evidence: "part \(part.number) is not of this upload")
@@ -111,7 +117,8 @@ extension DirectoryStore {
         guard fstat(fd, &info) == 0 else { throw folder.failure("fstat", part.etag) }
         guard Int64(info.st_size) == part.size else {
             throw StoreError(
-                .corrupt, mayArriveLate: false, evidence: "part \(part.number) has \(info.st_size) bytes instead of \(part.size)")
+                .corrupt, mayArriveLate: false,
+                evidence: "part \(part.number) has \(info.st_size) bytes instead of \(part.size)")
         }
         try draft.append(file: fd, folder.path + "/" + part.etag)
     }
@@ -138,7 +145,9 @@ extension DirectoryStore {
         try await uploads { $0.starts(with: prefix.utf8) }
     }
 
-    private func uploads(_ isWanted: @escaping @Sendable (String.UTF8View) -> Bool) async throws(StoreError) -> [OpenUpload] {
+    private func uploads(_ isWanted: @escaping @Sendable (String.UTF8View) -> Bool) async throws(StoreError)
+        -> [OpenUpload]
+    {
         try await pool.run { [path] () throws(StoreError) in
             let scratch = try StoreRoot.open(path).scratch
             var found: [OpenUpload] = []
@@ -150,7 +159,8 @@ extension DirectoryStore {
                 return found.count < DirectoryStore.listedUploadsMax
             }
             return found.sorted { a, b in
-                a.key.utf8.elementsEqual(b.key.utf8) ? a.uploadID < b.uploadID : a.key.utf8.lexicographicallyPrecedes(b.key.utf8)
+                a.key.utf8.elementsEqual(b.key.utf8)
+                    ? a.uploadID < b.uploadID : a.key.utf8.lexicographicallyPrecedes(b.key.utf8)
             }
         }
     }

@@ -159,7 +159,9 @@ package final class DirectoryStore: ObjectStore {
     package func head(_ key: String) async throws(StoreError) -> StoredObject {
         let path = try ObjectPath(key)
         let root = self.path
-        return try await pool.run { () throws(StoreError) in try OpenFile.open(path, in: try StoreRoot.open(root)).object }
+        return try await pool.run { () throws(StoreError) in
+            try OpenFile.open(path, in: try StoreRoot.open(root)).object
+        }
     }
 
     package func list(prefix: String, after: String?, limit: Int) async throws(StoreError) -> StoreListing {

@@ -75,7 +75,8 @@ struct DirectoryWalk {
         let size = Int64(info.st_size)
         entries.append(
             .init(
-                key: String(decoding: key, as: UTF8.self), size: size, etag: OpenFile.etag(size), modified: OpenFile.modified(info)))
+                key: String(decoding: key, as: UTF8.self), size: size, etag: OpenFile.etag(size),
+                modified: OpenFile.modified(info)))
     }
 
     /// The first wanted names behind `cursor`, in order, and whether there are more.

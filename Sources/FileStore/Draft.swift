@@ -63,7 +63,9 @@ final class Draft: Sendable {
         while true {
             let moved = clinux_copy_range(input, output, 1 << 30)
             if moved < 0, errno == EINTR { continue }
-            if moved < 0, [EXDEV, EINVAL, ENOSYS, EOPNOTSUPP].contains(errno) { return try appendByHand(input, output, source) }
+            if moved < 0, [EXDEV, EINVAL, ENOSYS, EOPNOTSUPP].contains(errno) {
+                return try appendByHand(input, output, source)
+            }
             guard moved >= 0 else { throw Folder.failure("copy_file_range", source) }
             if moved == 0 { return }
         }
@@ -87,14 +89,17 @@ final class Draft: Sendable {
     /// 2. with the name locked: old metadata away, data in place, metadata in place; an object is there once both are, so a crash
     ///    in between shows none, never a half one or a mixed one;
     /// 3. fsync of the folder, and of those above it that are new.
-    func publish(_ path: ObjectPath, _ metadata: StoredMetadata, ifAbsent: Bool, _ durable: DurableFolders) throws(StoreError) {
+    func publish(_ path: ObjectPath, _ metadata: StoredMetadata, ifAbsent: Bool, _ durable: DurableFolders)
+        throws(StoreError)
+    {
         let (root, fd) = opened()
         let scratch = root.scratch
         try FileDescriptor.sync(fd, scratch.path + "/" + name)
         let sidecar = try scratch.file(name + Draft.sidecarEnding, O_WRONLY | O_CREAT | O_EXCL)
         defer { close(sidecar) }
         try Draft.hold(sidecar, name + Draft.sidecarEnding, scratch)
-        try FileDescriptor.writeAll(sidecar, try Sidecar.encode(metadata), scratch.path + "/" + name + Draft.sidecarEnding)
+        try FileDescriptor.writeAll(
+            sidecar, try Sidecar.encode(metadata), scratch.path + "/" + name + Draft.sidecarEnding)
         try FileDescriptor.sync(sidecar, scratch.path + "/" + name + Draft.sidecarEnding)
         let chain = try root.withLock(path) { () throws(StoreError) in try place(path, ifAbsent: ifAbsent, root) }
         try durable.settle(chain)
@@ -124,7 +129,8 @@ final class Draft: Sendable {
             }
             return chain
         }
-        throw StoreError(.serverError, mayArriveLate: false, evidence: "the folder of \(path.file) is removed again and again")
+        throw StoreError(
+            .serverError, mayArriveLate: false, evidence: "the folder of \(path.file) is removed again and again")
     }
 
     /// As `publish`, for a part of an upload: without metadata, and its folder must be there.

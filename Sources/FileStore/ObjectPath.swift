@@ -31,14 +31,18 @@ struct ObjectPath: Sendable, Equatable {
     /// Throws `rejected` for a key that no file can have.
     init(_ key: String) throws(StoreError) {
         guard !key.isEmpty, key.utf8.count <= ObjectPath.keyBytesMax, !key.utf8.contains(0) else {
-            throw StoreError(.rejected, mayArriveLate: false, evidence: "no file can be named by \(key.utf8.count) bytes or with NUL")
+            throw StoreError(
+                .rejected, mayArriveLate: false, evidence: "no file can be named by \(key.utf8.count) bytes or with NUL"
+            )
         }
         let segments = ObjectPath.segments(key)
         folders = segments.dropLast().map { ObjectPath.folderName($0) }
         file = ObjectPath.fileName(segments.last ?? "")
         let longest = max(folders.map(\.utf8.count).max() ?? 0, file.utf8.count + ObjectPath.sidecarEnding.utf8.count)
         guard longest <= ObjectPath.nameBytesMax else {
-            throw StoreError(.rejected, mayArriveLate: false, evidence: "a part of the name needs \(longest) bytes, a file may have 255")
+            throw StoreError(
+                .rejected, mayArriveLate: false,
+                evidence: "a part of the name needs \(longest) bytes, a file may have 255")
         }
     }
 
@@ -46,7 +50,9 @@ struct ObjectPath: Sendable, Equatable {
 
     /// Cut at each byte `/`.
     static func segments(_ key: String) -> [String] {
-        key.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
+        key.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map {
+            String(decoding: $0, as: UTF8.self)
+        }
     }
 
     static func folderName(_ segment: String) -> String {
@@ -59,14 +65,17 @@ struct ObjectPath: Sendable, Equatable {
 
     static func fileName(_ segment: String) -> String {
         let isOwn =
-            segment.utf8.contains(tilde) && segment.utf8.first != tilde && segment.utf8.last != tilde && !ends(segment, folderEnding)
+            segment.utf8.contains(tilde) && segment.utf8.first != tilde && segment.utf8.last != tilde
+            && !ends(segment, folderEnding)
             && !ends(segment, sidecarEnding)
         return isOwn ? segment : segment + "~"
     }
 
     /// The segment of a folder's name, or nil for one that we would not give.
     static func segment(ofFolder name: String) -> String? {
-        let segment = ends(name, folderEnding) ? String(decoding: name.utf8.dropLast(folderEnding.utf8.count), as: UTF8.self) : name
+        let segment =
+            ends(name, folderEnding)
+            ? String(decoding: name.utf8.dropLast(folderEnding.utf8.count), as: UTF8.self) : name
         return folderName(segment).utf8.elementsEqual(name.utf8) ? segment : nil
     }
 

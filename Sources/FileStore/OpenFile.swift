@@ -23,7 +23,8 @@ final class OpenFile: Sendable {
         if let file = try glance(path, root) { return file }
         // A write of the same name is between its steps, or ended there: look again when no writer can be.
         if let file = try root.withReadLock(path, { () throws(StoreError) in try glance(path, root) }) { return file }
-        throw StoreError(.noSuchKey, mayArriveLate: false, evidence: "\(path.file) has no metadata: a write that did not end")
+        throw StoreError(
+            .noSuchKey, mayArriveLate: false, evidence: "\(path.file) has no metadata: a write that did not end")
     }
 
     /// Nil if what it saw may be of two writes.
@@ -41,13 +42,15 @@ final class OpenFile: Sendable {
             }
             // A writer takes the old metadata away first: so if the data is still in its place after the metadata was
             // read, both are of one write.
-            guard let metadata = try sidecar(path, folder), let after = try folder.status(path.file), after.st_ino == info.st_ino
+            guard let metadata = try sidecar(path, folder), let after = try folder.status(path.file),
+                after.st_ino == info.st_ino
             else {
                 close(fd)
                 return nil
             }
             let object = StoredObject(
-                size: Int64(info.st_size), etag: etag(Int64(info.st_size)), metadata: metadata, modified: modified(info))
+                size: Int64(info.st_size), etag: etag(Int64(info.st_size)), metadata: metadata, modified: modified(info)
+            )
             return OpenFile(fd: fd, path: place, object: object)
         } catch {
             close(fd)
@@ -82,7 +85,9 @@ final class OpenFile: Sendable {
                 let got = pread(fd, buffer.baseAddress?.advanced(by: done), count - done, off_t(offset) + off_t(done))
                 if got < 0, errno == EINTR { continue }
                 guard got >= 0 else { throw Folder.failure("pread", path) }
-                if got == 0 { throw StoreError(.corrupt, mayArriveLate: false, evidence: "\(path) is shorter than it was") }
+                if got == 0 {
+                    throw StoreError(.corrupt, mayArriveLate: false, evidence: "\(path) is shorter than it was")
+                }
                 done += got
             }
             return done

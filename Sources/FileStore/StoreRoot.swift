@@ -24,7 +24,9 @@ struct StoreRoot: Sendable {
     }
 
     static func absent(_ path: String) -> StoreError {
-        StoreError(.wrongLocation, mayArriveLate: false, evidence: "\(path) is not a directory of Sluice: is its disk mounted?")
+        StoreError(
+            .wrongLocation, mayArriveLate: false, evidence: "\(path) is not a directory of Sluice: is its disk mounted?"
+        )
     }
 
     /// Makes the root and its scratch folder, each durable in the folder above.

@@ -24,7 +24,8 @@ enum UploadFolder {
     /// Whether an ETag is one that `putPart` gave for this number; it names the file.
     static func isPartName(_ etag: String, _ number: Int) -> Bool {
         let start = partName(number, "")
-        return etag.utf8.count == start.utf8.count + 16 && etag.hasPrefix(start) && isLowerHex(String(etag.dropFirst(start.count)))
+        return etag.utf8.count == start.utf8.count + 16 && etag.hasPrefix(start)
+            && isLowerHex(String(etag.dropFirst(start.count)))
     }
 
     private static func isLowerHex(_ text: String) -> Bool {
@@ -33,7 +34,9 @@ enum UploadFolder {
 
     /// Throws `noSuchUpload` unless it is open. Without a key, whatever its key is.
     static func open(_ id: String, key: String?, _ root: StoreRoot) throws(StoreError) -> Folder {
-        guard let folder = try root.scratch.child(try name(id)), let found = try self.key(folder) else { throw noSuchUpload(id) }
+        guard let folder = try root.scratch.child(try name(id)), let found = try self.key(folder) else {
+            throw noSuchUpload(id)
+        }
         if let key, !found.utf8.elementsEqual(key.utf8) { throw noSuchUpload(id) }
         return folder
     }

@@ -32,13 +32,15 @@ package struct AdminHandler: RequestHandler {
             let body = readiness.reasons.map { "not ready: \($0)\n" }.joined()
             return AdminHandler.text(.serviceUnavailable, body, isHead: isHead)
         case "/metrics":
-            return AdminHandler.text(.ok, metrics.render(), isHead: isHead, type: "text/plain; version=0.0.4; charset=utf-8")
+            return AdminHandler.text(
+                .ok, metrics.render(), isHead: isHead, type: "text/plain; version=0.0.4; charset=utf-8")
         default: return AdminHandler.text(.notFound, "not found: try /healthz, /readyz or /metrics\n", isHead: isHead)
         }
     }
 
     private static func text(
-        _ status: Status, _ body: String, isHead: Bool, _ extra: [(String, String)] = [], type: String = "text/plain; charset=utf-8"
+        _ status: Status, _ body: String, isHead: Bool, _ extra: [(String, String)] = [],
+        type: String = "text/plain; charset=utf-8"
     ) -> Response {
         let head = ResponseHead(status, fields: Fields([("Content-Type", type)] + extra))
         let bytes = Bytes(body)

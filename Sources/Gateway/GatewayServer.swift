@@ -40,7 +40,8 @@ package final class GatewayServer: RequestHandler {
             } else {
                 let (operation, authenticated) = try admit(request, snapshot, exchange)
                 bucket = operation.bucketName
-                response = try await operations.perform(operation, try await operations.knowingBuckets(of: operation, authenticated))
+                response = try await operations.perform(
+                    operation, try await operations.knowingBuckets(of: operation, authenticated))
             }
         } catch {
             exchange.failed(error.answer)
@@ -76,7 +77,8 @@ package final class GatewayServer: RequestHandler {
     // MARK: CORS
 
     /// OPTIONS, which browsers send unsigned.
-    private func preflight(_ request: Request, _ snapshot: GatewaySnapshot?) async throws(OperationFailure) -> Response {
+    private func preflight(_ request: Request, _ snapshot: GatewaySnapshot?) async throws(OperationFailure) -> Response
+    {
         guard let snapshot else { throw .notReady }
         let fields = request.head.fields
         guard let origin = fields["origin"] else {
@@ -89,11 +91,14 @@ package final class GatewayServer: RequestHandler {
         let forbidden = OperationFailure.refused(
             .accessForbidden,
             "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / "
-                + "Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.")
+                + "Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec."
+        )
         guard let name, let bucket = try await operations.servedBucket(name, snapshot) else { throw forbidden }
         let headers = fields.values("access-control-request-headers").flatMap { $0.split(separator: ",") }
             .map { $0.trimmingSpaces().lowercased() }.filter { !$0.isEmpty }
-        guard let match = CORSMatch(bucket.cors, origin: origin, method: method, headers: headers) else { throw forbidden }
+        guard let match = CORSMatch(bucket.cors, origin: origin, method: method, headers: headers) else {
+            throw forbidden
+        }
         var response = Response.empty(.ok)
         match.add(to: &response.head.fields, preflightHeaders: headers)
         return response

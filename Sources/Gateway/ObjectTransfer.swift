@@ -90,7 +90,8 @@ package enum TransferFailure: Error, Sendable, Equatable {
 /// What the gateway asks of the one implementation of "move bytes safely". The snapshot is the request's own.
 package protocol ObjectTransfer: Sendable {
     /// PUT (DESIGN §6): streams the body to `ack` backends at once; committed when it returns.
-    func write(_ order: WriteOrder, body: IncomingBody, in snapshot: GatewaySnapshot) async throws(TransferFailure) -> Written
+    func write(_ order: WriteOrder, body: IncomingBody, in snapshot: GatewaySnapshot) async throws(TransferFailure)
+        -> Written
     /// The bytes of a version; `range` nil: all of them. The reader goes on from another copy when one fails in the middle.
     func read(
         _ placed: PlacedVersion, range: ByteRange?, in snapshot: GatewaySnapshot

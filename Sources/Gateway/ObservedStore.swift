@@ -34,7 +34,9 @@ struct ObservedStore: ObjectStore {
         try await observed { () async throws(StoreError) in try await store.head(key) }
     }
     func list(prefix: String, after: String?, limit: Int) async throws(StoreError) -> StoreListing {
-        try await observed { () async throws(StoreError) in try await store.list(prefix: prefix, after: after, limit: limit) }
+        try await observed { () async throws(StoreError) in
+            try await store.list(prefix: prefix, after: after, limit: limit)
+        }
     }
     func put(
         _ key: String, length: Int64, body: any BodyReader, metadata: StoredMetadata, ifAbsent: Bool
@@ -44,7 +46,9 @@ struct ObservedStore: ObjectStore {
         }
     }
     func delete(_ key: String, providerVersion: String?) async throws(StoreError) {
-        try await observed { () async throws(StoreError) in try await store.delete(key, providerVersion: providerVersion) }
+        try await observed { () async throws(StoreError) in
+            try await store.delete(key, providerVersion: providerVersion)
+        }
     }
     func createUpload(_ key: String, metadata: StoredMetadata) async throws(StoreError) -> String {
         try await observed { () async throws(StoreError) in try await store.createUpload(key, metadata: metadata) }
@@ -57,7 +61,9 @@ struct ObservedStore: ObjectStore {
         }
     }
     func completeUpload(_ key: String, uploadID: String, parts: [StoredPart]) async throws(StoreError) -> StoredObject {
-        try await observed { () async throws(StoreError) in try await store.completeUpload(key, uploadID: uploadID, parts: parts) }
+        try await observed { () async throws(StoreError) in
+            try await store.completeUpload(key, uploadID: uploadID, parts: parts)
+        }
     }
     func abortUpload(_ key: String, uploadID: String) async throws(StoreError) {
         try await observed { () async throws(StoreError) in try await store.abortUpload(key, uploadID: uploadID) }

@@ -44,7 +44,8 @@ extension OperationFailure {
         case .body(let error): OperationFailure.answer(error)
         case .transfer(let error): OperationFailure.answer(error)
         case .notReady:
-            FailureAnswer(S3Error(.serviceUnavailable, "The server is starting: no spec has been accepted yet."), retry: true)
+            FailureAnswer(
+                S3Error(.serviceUnavailable, "The server is starting: no spec has been accepted yet."), retry: true)
         }
     }
 
@@ -61,18 +62,22 @@ extension OperationFailure {
         case .cancelled:
             return FailureAnswer(away, retry: true, isClientGone: true, evidence: "cancelled")
         case .internalError(let evidence):
-            return FailureAnswer(S3Error(.internalError, "We encountered an internal error. Please try again."), evidence: evidence)
+            return FailureAnswer(
+                S3Error(.internalError, "We encountered an internal error. Please try again."), evidence: evidence)
         }
     }
 
     private static let unknown = S3Error(
-        .internalError, "The outcome is not known: the request may or may not have taken effect. Please look, then try again.")
+        .internalError,
+        "The outcome is not known: the request may or may not have taken effect. Please look, then try again.")
 
     private static func answer(_ error: BodyError) -> FailureAnswer {
         switch error {
         case .truncated:
             FailureAnswer(
-                S3Error(.incompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header."),
+                S3Error(
+                    .incompleteBody,
+                    "You did not provide the number of bytes specified by the Content-Length HTTP header."),
                 isClientGone: true)
         case .tooSlow:
             FailureAnswer(
@@ -80,11 +85,13 @@ extension OperationFailure {
                     .requestTimeout,
                     "Your socket connection to the server was not read from or written to within the timeout period."))
         case .tooLong: FailureAnswer(S3Error(.incompleteBody, "The request body has more bytes than were declared."))
-        case .malformed(let what): FailureAnswer(S3Error(.invalidRequest, "The request body's framing is malformed: \(what)."))
+        case .malformed(let what):
+            FailureAnswer(S3Error(.invalidRequest, "The request body's framing is malformed: \(what)."))
         case .contentMismatch(let code, let message):
             FailureAnswer(S3Error(S3ErrorCode(rawValue: code) ?? .invalidRequest, message))
         case .source(let evidence):
-            FailureAnswer(S3Error(.internalError, "The source of the bytes failed. Please try again."), evidence: evidence)
+            FailureAnswer(
+                S3Error(.internalError, "The source of the bytes failed. Please try again."), evidence: evidence)
         case .cancelled:
             FailureAnswer(S3Error(.requestTimeout, "The request was cancelled."), isClientGone: true)
         }
@@ -100,7 +107,8 @@ extension OperationFailure {
         case .noEligibleBackend: return unavailable("No backend accepts writes now. Please try again.")
         case .overQuota: return unavailable("The backends' quotas leave no room for an object of this size.")
         case .tooFewCopies(let stored, let required, let evidence):
-            return unavailable("Only \(stored) of \(required) copies could be made. Nothing was stored. Please try again.", evidence)
+            return unavailable(
+                "Only \(stored) of \(required) copies could be made. Nothing was stored. Please try again.", evidence)
         case .preconditionFailed: return FailureAnswer(preconditionFailed)
         case .noSuchKey: return FailureAnswer(S3Error(.noSuchKey, "The specified key does not exist."))
         case .noSuchBucket: return FailureAnswer(S3Error(.noSuchBucket, "The specified bucket does not exist."))
@@ -117,7 +125,8 @@ extension OperationFailure {
         .preconditionFailed, "At least one of the pre-conditions you specified did not hold")
     static let noSuchUpload = S3Error(
         .noSuchUpload,
-        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.")
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
+    )
     static func invalidPart(_ number: Int) -> S3Error {
         S3Error(
             .invalidPart,

@@ -19,7 +19,10 @@ struct ReadFindings: Sendable {
             metrics?.readFailovers.add(1, name)
             logger.warning(
                 "a read goes on from another copy",
-                [("backend", .string(name)), ("error", .string(error.code.rawValue)), ("evidence", .string(error.evidence))])
+                [
+                    ("backend", .string(name)), ("error", .string(error.code.rawValue)),
+                    ("evidence", .string(error.evidence)),
+                ])
         case .suspect(let copy): await suspect(copy, ReadFindings.name(copy.backend, snapshot))
         }
     }

@@ -62,7 +62,8 @@ package struct TransferService: ObjectTransfer {
             try await reader.open()
             return reader
         } catch {
-            throw .unreadable(evidence: error.errors.map { "\($0.code.rawValue): \($0.evidence)" }.joined(separator: "; "))
+            throw .unreadable(
+                evidence: error.errors.map { "\($0.code.rawValue): \($0.evidence)" }.joined(separator: "; "))
         }
     }
 
@@ -71,7 +72,9 @@ package struct TransferService: ObjectTransfer {
     ) async throws(TransferFailure) -> UploadID {
         let request = try request(order.write, size: 0, snapshot)
         let driver = UploadDriver(uploads: uploads, writes: writes, context: context(snapshot))
-        switch await driver.create(request, checksumAlgorithm: order.checksumAlgorithm?.rawValue, checksumType: order.checksumType) {
+        switch await driver.create(
+            request, checksumAlgorithm: order.checksumAlgorithm?.rawValue, checksumType: order.checksumType)
+        {
         case .created(let id): return id
         case .refused(let refusal): throw failure(refusal)
         }
@@ -80,12 +83,16 @@ package struct TransferService: ObjectTransfer {
     package func writePart(
         _ upload: Upload, number: Int, body: IncomingBody, in snapshot: GatewaySnapshot
     ) async throws(TransferFailure) -> UploadPart {
-        let requirement = WriteRequirement(ack: upload.copies.count, minAck: min(snapshot.fleet.replication.minAck, upload.copies.count))
+        let requirement = WriteRequirement(
+            ack: upload.copies.count, minAck: min(snapshot.fleet.replication.minAck, upload.copies.count))
         let driver = UploadDriver(uploads: uploads, writes: writes, context: context(snapshot))
-        switch await driver.putPart(upload, number: number, size: body.length, requirement: requirement, body: HashedBody(body)) {
+        switch await driver.putPart(
+            upload, number: number, size: body.length, requirement: requirement, body: HashedBody(body))
+        {
         case .stored(let etag, let checksums):
             return UploadPart(
-                number: number, attempt: LeaseToken(upload.token.raw), size: body.length, etag: etag, checksums: checksums, backendETags: [:])
+                number: number, attempt: LeaseToken(upload.token.raw), size: body.length, etag: etag,
+                checksums: checksums, backendETags: [:])
         case .noSuchUpload: throw .noSuchUpload
         case .refused(let refusal): throw failure(refusal)
         }
@@ -98,7 +105,8 @@ package struct TransferService: ObjectTransfer {
         let replication = order.bucket.replication
         let result = await driver.complete(
             order.upload, object: ObjectName(bucket: order.bucket.id, key: order.key), chosen: order.chosen,
-            requirement: WriteRequirement(ack: replication.ack, minAck: replication.minAck), precondition: order.precondition,
+            requirement: WriteRequirement(ack: replication.ack, minAck: replication.minAck),
+            precondition: order.precondition,
             readGrace: snapshot.fleet.safety.readGrace, digests: order.digests)
         switch result {
         case .completed(let digests, let size, let committedAt):
@@ -119,11 +127,14 @@ package struct TransferService: ObjectTransfer {
         TransferContext(
             stores: snapshot.backends.mapValues { backend in
                 ObservedStore(backend.store, id: backend.standing.id, health: health)
-            }, keyPrefixes: snapshot.backends.mapValues(\.keyPrefix), identifiers: identifiers, limits: limits, crashPlan: crashPlan,
+            }, keyPrefixes: snapshot.backends.mapValues(\.keyPrefix), identifiers: identifiers, limits: limits,
+            crashPlan: crashPlan,
             sleep: sleep)
     }
 
-    private func request(_ order: WriteOrder, size: Int64, _ snapshot: GatewaySnapshot) throws(TransferFailure) -> WriteRequest {
+    private func request(_ order: WriteOrder, size: Int64, _ snapshot: GatewaySnapshot) throws(TransferFailure)
+        -> WriteRequest
+    {
         let standings = snapshot.backends.values.map { backend in
             var standing = backend.standing
             standing.isHealthy = standing.isHealthy && (!standing.isEligible || health.admits(standing.id))
@@ -157,7 +168,8 @@ package struct TransferService: ObjectTransfer {
         switch refusal {
         case .insufficientBackends(let admitted, let required, let refusals):
             if !refusals.isEmpty, refusals.allSatisfy({ $0 == .overQuota }) { return .overQuota }
-            return admitted == 0 ? .noEligibleBackend : .tooFewCopies(stored: admitted, required: required, evidence: "\(refusals)")
+            return admitted == 0
+                ? .noEligibleBackend : .tooFewCopies(stored: admitted, required: required, evidence: "\(refusals)")
         case .backendsFailed(let succeeded, let required, let errors):
             return .tooFewCopies(
                 stored: succeeded, required: required,

@@ -25,11 +25,13 @@ enum BlockCache {
 
     static func giveBack(_ base: UnsafeMutableRawPointer, _ capacity: Int) {
         let spare = Spare(base: base)
-        let isTaken = isKept(capacity) && spares.withLock { spares in
-            guard spares.count < sparesMax else { return false }
-            spares.append(spare)
-            return true
-        }
+        let isTaken =
+            isKept(capacity)
+            && spares.withLock { spares in
+                guard spares.count < sparesMax else { return false }
+                spares.append(spare)
+                return true
+            }
         if !isTaken { spare.base.deallocate() }
     }
 

@@ -67,7 +67,9 @@ package struct ChunkedDecoder: Sendable {
             position += 1
             line.append(byte)
             if byte == 0x0A {
-                guard line.count >= 2, line[line.count - 2] == 0x0D else { throw HeadError(400, "bare LF in chunked coding") }
+                guard line.count >= 2, line[line.count - 2] == 0x0D else {
+                    throw HeadError(400, "bare LF in chunked coding")
+                }
                 return true
             }
             guard line.count < limit else { throw HeadError(400, "malformed chunked coding") }
@@ -90,7 +92,9 @@ package struct ChunkedDecoder: Sendable {
                     throw HeadError(400, "control character in a chunk extension")
                 }
                 extensionBytes += line.count
-                guard extensionBytes <= ChunkedDecoder.extensionsMax else { throw HeadError(400, "too many chunk extensions") }
+                guard extensionBytes <= ChunkedDecoder.extensionsMax else {
+                    throw HeadError(400, "too many chunk extensions")
+                }
                 return size
             default: throw HeadError(400, "malformed chunk size")
             }

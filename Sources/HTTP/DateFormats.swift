@@ -79,7 +79,9 @@ extension WallTime {
         else { return nil }
         let clock = parts[4].split(separator: ":", omittingEmptySubsequences: false)
         // Fixed widths (RFC 9110 §5.6.7): a year of two digits is another format, not the first century.
-        guard clock.count == 3, clock.allSatisfy({ $0.utf8.count == 2 }), parts[1].utf8.count == 2, parts[3].utf8.count == 4 else {
+        guard clock.count == 3, clock.allSatisfy({ $0.utf8.count == 2 }), parts[1].utf8.count == 2,
+            parts[3].utf8.count == 4
+        else {
             return nil
         }
         self.init(
@@ -108,7 +110,8 @@ extension WallTime {
             second: cut(17..<19))
         guard c.count > 20 else { return }
         let fraction = cut(20..<(c.count - 1))
-        guard c[19] == ".", (1...9).contains(fraction.utf8.count), fraction.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }),
+        guard c[19] == ".", (1...9).contains(fraction.utf8.count),
+            fraction.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }),
             let value = Int32(fraction + String(repeating: "0", count: 9 - fraction.utf8.count))
         else { return nil }
         nanoseconds = value

@@ -51,7 +51,9 @@ package enum HeadParser {
     package static func request(
         _ input: UnsafeRawBufferPointer, scanned: inout Int
     ) throws(HeadError) -> ParsedRequestHead? {
-        guard let end = try endOfHead(input, &scanned, tooLarge: 431, lineMax: HeadLimits.requestLineMax) else { return nil }
+        guard let end = try endOfHead(input, &scanned, tooLarge: 431, lineMax: HeadLimits.requestLineMax) else {
+            return nil
+        }
         var lines = LineCursor(input, end: end)
         let (method, target, isVersion11) = try requestLine(lines.next())
         let fields = try self.fields(&lines)

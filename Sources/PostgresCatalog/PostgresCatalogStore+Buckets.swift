@@ -14,7 +14,8 @@ extension PostgresCatalogStore: BucketLedger {
             """, [.text(name)])
         guard rows.count > 0 else { return nil }
         return BucketRecord(
-            id: BucketID(rows.int4(0, 0)), name: rows.text(0, 1), isDeclared: rows.bool(0, 2), createdAt: rows.int8(0, 3),
+            id: BucketID(rows.int4(0, 0)), name: rows.text(0, 1), isDeclared: rows.bool(0, 2),
+            createdAt: rows.int8(0, 3),
             owner: rows.optionalText(0, 4), settings: BucketSettings.decode(rows.texts(0, 5)))
     }
 
@@ -23,7 +24,8 @@ extension PostgresCatalogStore: BucketLedger {
     ) async throws(CatalogError) -> BucketCreationOutcome {
         let pairs = Dictionary(uniqueKeysWithValues: settings.map { ($0.key.rawValue, $0.value) })
         let rows = try await write(
-            "SELECT create_bucket_v1($1,$2,$3,$4)", [.text(name), .text(owner), FlatPairs.encode(pairs), .int4(Int32(limit))])
+            "SELECT create_bucket_v1($1,$2,$3,$4)",
+            [.text(name), .text(owner), FlatPairs.encode(pairs), .int4(Int32(limit))])
         let outcome = rows.text(0, 0)
         if outcome == "tooMany" { return .tooMany(limit: limit) }
         // Deleted between the two statements: as if it never was.
@@ -43,7 +45,8 @@ extension PostgresCatalogStore: BucketLedger {
         }
     }
 
-    package func set(_ setting: BucketSetting, _ value: String?, of bucket: BucketID) async throws(CatalogError) -> Bool {
+    package func set(_ setting: BucketSetting, _ value: String?, of bucket: BucketID) async throws(CatalogError) -> Bool
+    {
         let rows = try await write(
             "UPDATE bucket SET settings = with_pair(settings, $2, $3) WHERE id = $1 AND owner IS NOT NULL AND NOT declared",
             [.int4(bucket.raw), .text(setting.rawValue), value.map { .text($0) } ?? .null])
@@ -55,7 +58,9 @@ enum BucketSettings {
     /// A setting of a newer release is left out.
     static func decode(_ flat: [String]) -> [BucketSetting: String] {
         var settings: [BucketSetting: String] = [:]
-        for (name, value) in FlatPairs.decode(flat) { if let known = BucketSetting(rawValue: name) { settings[known] = value } }
+        for (name, value) in FlatPairs.decode(flat) {
+            if let known = BucketSetting(rawValue: name) { settings[known] = value }
+        }
         return settings
     }
 }

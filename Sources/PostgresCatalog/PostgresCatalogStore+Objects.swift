@@ -105,7 +105,8 @@ extension PostgresCatalogStore: ObjectIndex {
         return rows.count == 0 ? [] : rows.texts(0, 0)
     }
 
-    package func annotate(_ object: ObjectName, _ annotation: ObjectAnnotation) async throws(CatalogError) -> VersionID? {
+    package func annotate(_ object: ObjectName, _ annotation: ObjectAnnotation) async throws(CatalogError) -> VersionID?
+    {
         let (name, value) =
             switch annotation {
             case .tagging(let text): (ObjectHeaders.taggingName, text)

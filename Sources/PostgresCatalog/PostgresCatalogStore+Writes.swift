@@ -90,7 +90,8 @@ extension PostgresCatalogStore: WriteLedger {
                 .optionalTexts(requests.map { list($0.precondition.ifMatch) }),
                 .optionalTexts(requests.map { list($0.precondition.ifNoneMatch) }),
                 // int8s carries no nulls; no size and no time is negative.
-                .int8s(requests.map { $0.precondition.ifSize ?? -1 }), .int8s(requests.map { $0.precondition.ifModifiedAt ?? -1 }),
+                .int8s(requests.map { $0.precondition.ifSize ?? -1 }),
+                .int8s(requests.map { $0.precondition.ifModifiedAt ?? -1 }),
                 .int8(readGrace.milliseconds),
             ])
         var outcomes: [DeleteOutcome] = []

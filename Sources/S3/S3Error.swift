@@ -77,8 +77,11 @@ package enum S3ErrorCode: String, Sendable, CaseIterable {
         case .internalError: 500
         case .notImplemented: 501
         case .serviceUnavailable, .slowDown: 503
-        case .accessControlListNotSupported, .illegalLocationConstraint, .invalidPolicyDocument, .invalidStorageClass, .invalidTag,
-            .malformedPOSTRequest, .maxPostPreDataLengthExceeded, .missingSecurityHeader, .tooManyBuckets, .unexpectedContent, .unresolvableGrantByEmail, .authorizationHeaderMalformed, .authorizationQueryParametersError, .badDigest, .badRequest, .entityTooLarge,
+        case .accessControlListNotSupported, .illegalLocationConstraint, .invalidPolicyDocument, .invalidStorageClass,
+            .invalidTag,
+            .malformedPOSTRequest, .maxPostPreDataLengthExceeded, .missingSecurityHeader, .tooManyBuckets,
+            .unexpectedContent, .unresolvableGrantByEmail, .authorizationHeaderMalformed,
+            .authorizationQueryParametersError, .badDigest, .badRequest, .entityTooLarge,
             .entityTooSmall, .incompleteBody, .invalidArgument, .invalidBucketName, .invalidDigest, .invalidPart,
             .invalidPartOrder, .invalidRequest, .invalidURI, .keyTooLong, .malformedTrailer, .malformedXML,
             .metadataTooLarge,

@@ -65,7 +65,8 @@ package struct FleetSpec: Sendable, Equatable {
     package var safety: SafetySpec
 
     package init(
-        name: String, replication: ReplicationSpec, routing: Routing = .spread, reconcileInterval: Duration = .seconds(30),
+        name: String, replication: ReplicationSpec, routing: Routing = .spread,
+        reconcileInterval: Duration = .seconds(30),
         isSuspended: Bool = false, bucketCreation: BucketCreation = .declaredOnly, safety: SafetySpec = SafetySpec()
     ) {
         self.name = name
@@ -160,7 +161,9 @@ package struct CredentialSpec: Sendable, Equatable {
     /// Empty: the whole bucket.
     package var prefixes: [String]
 
-    package init(accessKeyID: String, secretAccessKey: SecretReference, access: Access = .readWrite, prefixes: [String] = []) {
+    package init(
+        accessKeyID: String, secretAccessKey: SecretReference, access: Access = .readWrite, prefixes: [String] = []
+    ) {
         self.accessKeyID = accessKeyID
         self.secretAccessKey = secretAccessKey
         self.access = access
@@ -173,7 +176,8 @@ package struct LifecycleRule: Sendable, Equatable {
     package var prefix: String
     package var expireAfter: Duration?
     package var abortIncompleteUploadsAfter: Duration?
-    package init(id: String, prefix: String, expireAfter: Duration? = nil, abortIncompleteUploadsAfter: Duration? = nil) {
+    package init(id: String, prefix: String, expireAfter: Duration? = nil, abortIncompleteUploadsAfter: Duration? = nil)
+    {
         self.id = id
         self.prefix = prefix
         self.expireAfter = expireAfter

@@ -44,7 +44,9 @@ extension ByteCount: CustomStringConvertible {
 }
 
 extension Duration {
-    private static let specUnits: [(String, Int64)] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)]
+    private static let specUnits: [(String, Int64)] = [
+        ("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
+    ]
 
     /// `30s`, `10m`, `1h30m`, `7d`; nil for anything else, or beyond ten years.
     package init?(spec text: String) {

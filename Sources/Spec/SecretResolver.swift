@@ -24,7 +24,8 @@ package struct SecretResolver: Sendable {
                 let value = text.hasSuffix("\n") ? String(text.dropLast()) : text
                 guard !value.isEmpty else { throw SecretError(description: "the secret file \(path) is empty") }
                 return Secret(value)
-            case .unreadable(let reason): throw SecretError(description: "cannot read the secret file \(path): \(reason)")
+            case .unreadable(let reason):
+                throw SecretError(description: "cannot read the secret file \(path): \(reason)")
             case .tooLarge: throw SecretError(description: "the secret file \(path) is larger than 64 KiB")
             case .notText: throw SecretError(description: "the secret file \(path) is not UTF-8")
             }

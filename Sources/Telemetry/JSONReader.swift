@@ -122,7 +122,8 @@ package struct JSONReader {
     private mutating func hexUnit() throws(JSONError) -> UInt16 {
         guard position + 4 <= input.count,
             let text = String(validating: input[position..<(position + 4)], as: UTF8.self),
-            text.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0 | 0x20) }), let unit = UInt16(text, radix: 16)
+            text.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0 | 0x20) }),
+            let unit = UInt16(text, radix: 16)
         else { throw malformed }
         position += 4
         return unit
@@ -139,7 +140,8 @@ package struct JSONReader {
         let text = String(decoding: input[start..<position], as: UTF8.self)
         let digits = text.utf8.drop { $0 == 0x2D }
         guard let first = digits.first, (0x30...0x39).contains(first), text.utf8.last != 0x2E, !text.hasPrefix("--"),
-            first != 0x30 || digits.count == 1 || !(0x30...0x39).contains(digits[digits.index(after: digits.startIndex)])
+            first != 0x30 || digits.count == 1
+                || !(0x30...0x39).contains(digits[digits.index(after: digits.startIndex)])
         else { throw malformed }
         if let value = Int64(text) { return .int(value) }
         guard let value = Double(text), value.isFinite else { throw malformed }

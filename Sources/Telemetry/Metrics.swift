@@ -75,7 +75,8 @@ package final class Metrics: Sendable {
                 var total: UInt64 = 0
                 for (index, count) in one.counts.enumerated() {
                     total += count
-                    let edge = index < Metrics.secondsBuckets.count ? Metrics.number(Metrics.secondsBuckets[index]) : "+Inf"
+                    let edge =
+                        index < Metrics.secondsBuckets.count ? Metrics.number(Metrics.secondsBuckets[index]) : "+Inf"
                     text += "\(name)_bucket\(Metrics.labelText(pairs + [("le", edge)])) \(total)\n"
                 }
                 text += "\(name)_sum\(Metrics.labelText(pairs)) \(one.sum)\n"
@@ -85,7 +86,9 @@ package final class Metrics: Sendable {
     }
 
     /// Upper edges in seconds.
-    package static let secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+    package static let secondsBuckets = [
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+    ]
     /// How many label combinations one family may hold.
     package static let seriesMax = 1_000
 

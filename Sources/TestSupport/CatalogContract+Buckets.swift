@@ -5,23 +5,30 @@ extension CatalogContract {
     static let buckets: [CatalogPromise] = [
         CatalogPromise("a bucket that a client makes has an owner, is found by its name, and is made once") { stores in
             _ = try await CatalogScene.open(stores)
-            guard case .created(let made) = try await stores.buckets.createBucket("mine", owner: "ann", settings: [.acl: "private"], limit: 2)
+            guard
+                case .created(let made) = try await stores.buckets.createBucket(
+                    "mine", owner: "ann", settings: [.acl: "private"], limit: 2)
             else { throw BrokenPromise(description: "not created") }
             try expectEqual(made.owner, "ann")
             try expectEqual(made.settings, [.acl: "private"])
             try expect(!made.isDeclared && made.isServed)
             try expectEqual(try await stores.buckets.bucket("mine"), made)
-            try expectEqual(try await stores.buckets.createBucket("mine", owner: "bob", settings: [:], limit: 2), .exists(made))
+            try expectEqual(
+                try await stores.buckets.createBucket("mine", owner: "bob", settings: [:], limit: 2), .exists(made))
             try expectEqual(try await stores.fleet.snapshot().bucket("mine"), made)
             let declared = try unwrap(try await stores.fleet.snapshot().bucket("photos"))
-            try expectEqual(try await stores.buckets.createBucket("photos", owner: "ann", settings: [:], limit: 2), .exists(declared))
+            try expectEqual(
+                try await stores.buckets.createBucket("photos", owner: "ann", settings: [:], limit: 2),
+                .exists(declared))
         },
-        CatalogPromise("an owner has at most as many buckets as are allowed, also when they are made at once") { stores in
+        CatalogPromise("an owner has at most as many buckets as are allowed, also when they are made at once") {
+            stores in
             _ = try await CatalogScene.open(stores)
             let made = try await withThrowingTaskGroup(of: Bool.self) { group in
                 for number in 0..<8 {
                     group.addTask {
-                        let outcome = try await stores.buckets.createBucket("b-\(number)", owner: "ann", settings: [:], limit: 3)
+                        let outcome = try await stores.buckets.createBucket(
+                            "b-\(number)", owner: "ann", settings: [:], limit: 3)
                         if case .created = outcome { return true }
                         return false
                     }
@@ -29,13 +36,16 @@ extension CatalogContract {
                 return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
             }
             try expectEqual(made, 3)
-            guard case .created = try await stores.buckets.createBucket("other", owner: "bob", settings: [:], limit: 3) else {
+            guard case .created = try await stores.buckets.createBucket("other", owner: "bob", settings: [:], limit: 3)
+            else {
                 throw BrokenPromise(description: "another owner has room")
             }
         },
         CatalogPromise("settings of a client's bucket come and go, and those of a declared one do not") { stores in
             let scene = try await CatalogScene.open(stores)
-            guard case .created(let made) = try await stores.buckets.createBucket("mine", owner: "ann", settings: [.acl: "private"], limit: 2)
+            guard
+                case .created(let made) = try await stores.buckets.createBucket(
+                    "mine", owner: "ann", settings: [.acl: "private"], limit: 2)
             else { throw BrokenPromise(description: "not created") }
             try expect(try await stores.buckets.set(.cors, "<x>'é", of: made.id))
             try expect(try await stores.buckets.set(.tagging, "a=b", of: made.id))
@@ -45,10 +55,13 @@ extension CatalogContract {
             try expectEqual(try await stores.buckets.bucket("mine")?.settings, [.cors: "again", .tagging: "a=b"])
             try expect(!(try await stores.buckets.set(.cors, "x", of: scene.bucket)), "declared")
         },
-        CatalogPromise("a bucket is deleted when it is empty, takes its uploads with it, and never takes a late write") { stores in
+        CatalogPromise("a bucket is deleted when it is empty, takes its uploads with it, and never takes a late write")
+        { stores in
             let scene = try await CatalogScene.open(stores)
             try expectEqual(try await stores.buckets.deleteBucket(scene.bucket), .declared)
-            guard case .created(let made) = try await stores.buckets.createBucket("mine", owner: "ann", settings: [:], limit: 2)
+            guard
+                case .created(let made) = try await stores.buckets.createBucket(
+                    "mine", owner: "ann", settings: [:], limit: 2)
             else { throw BrokenPromise(description: "not created") }
             var early = try scene.intent("k", on: ["a"])
             early.object = ObjectName(bucket: made.id, key: "k")
@@ -66,13 +79,17 @@ extension CatalogContract {
             try expectEqual(try await stores.buckets.bucket("mine"), nil)
             try expectEqual(try await stores.writes.commit(scene.commit(late)), .noSuchBucket)
             try expectEqual(try await stores.writes.resolve(late.version, readGrace: .zero), .notCommitted)
-            guard case .created(let again) = try await stores.buckets.createBucket("mine", owner: "bob", settings: [:], limit: 2)
+            guard
+                case .created(let again) = try await stores.buckets.createBucket(
+                    "mine", owner: "bob", settings: [:], limit: 2)
             else { throw BrokenPromise(description: "the name is free again") }
             try expect(again.id != made.id, "an id is never used again")
         },
         CatalogPromise("a spec that declares a client's bucket takes it over with its objects") { stores in
             let scene = try await CatalogScene.open(stores)
-            guard case .created(let made) = try await stores.buckets.createBucket("mine", owner: "ann", settings: [.cors: "x"], limit: 2)
+            guard
+                case .created(let made) = try await stores.buckets.createBucket(
+                    "mine", owner: "ann", settings: [.cors: "x"], limit: 2)
             else { throw BrokenPromise(description: "not created") }
             let current = try await stores.fleet.snapshot()
             let names = current.backends.map(\.name)
@@ -112,9 +129,11 @@ extension CatalogContract {
             }
             try expectEqual(try await delete("k", WritePrecondition(ifSize: now.size + 1)), .preconditionFailed)
             try expectEqual(try await delete("k", WritePrecondition(ifModifiedAt: 1)), .preconditionFailed)
-            try expectEqual(try await delete("none", WritePrecondition(ifSize: 1, ifModifiedAt: 1)), .deleted, "nothing to protect")
             try expectEqual(
-                try await delete("k", WritePrecondition(ifSize: now.size, ifModifiedAt: now.committedAt / 1_000_000)), .deleted)
+                try await delete("none", WritePrecondition(ifSize: 1, ifModifiedAt: 1)), .deleted, "nothing to protect")
+            try expectEqual(
+                try await delete("k", WritePrecondition(ifSize: now.size, ifModifiedAt: now.committedAt / 1_000_000)),
+                .deleted)
         },
     ]
 }

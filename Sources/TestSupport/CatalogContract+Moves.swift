@@ -78,7 +78,8 @@ extension CatalogContract {
             try expectEqual(
                 Set(claimed.map(\.placed.version.id)), [one, suspect.version, leaving], "not \(gone.version)")
         },
-        CatalogPromise("a version with a suspect copy is claimed until that is doomed, however many others it has") { stores in
+        CatalogPromise("a version with a suspect copy is claimed until that is doomed, however many others it has") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let put = try await scene.put("k", on: ["a", "b", "c"])
             let suspect = put.candidates[0].id
@@ -86,12 +87,14 @@ extension CatalogContract {
             let staying = try ["a", "b", "c"].map(scene.id)
             func claimed() async throws -> Int {
                 let found = try await stores.moves.claim(
-                    .short(bucket: scene.bucket, factor: 2, staying: staying), limit: 10, token: scene.ids.makeLeaseToken(),
+                    .short(bucket: scene.bucket, factor: 2, staying: staying), limit: 10,
+                    token: scene.ids.makeLeaseToken(),
                     lease: .seconds(-1))
                 return found.count
             }
             try expectEqual(try await claimed(), 1)
-            let request = DoomRequest(copy: suspect, version: put.version, factor: 2, counted: staying, readGrace: .zero)
+            let request = DoomRequest(
+                copy: suspect, version: put.version, factor: 2, counted: staying, readGrace: .zero)
             try expectEqual(try await stores.moves.doom(request), .doomed)
             try expectEqual(try await claimed(), 0)
         },

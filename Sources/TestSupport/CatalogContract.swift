@@ -29,7 +29,8 @@ package struct CatalogStores: Sendable {
     /// One value that is all of them.
     package init<Store>(_ store: Store)
     where
-        Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger & BucketLedger
+        Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger
+            & BucketLedger
     {
         self.init(
             writes: store, objects: store, uploads: store, moves: store, deletions: store, fleet: store, status: store,

@@ -3,9 +3,12 @@ import S3
 
 /// Promises about multipart uploads.
 extension ContractTrial {
-    private func putPart(_ name: String, _ id: String, _ number: Int, _ bytes: Bytes) async throws(StoreError) -> StoredPart {
+    private func putPart(_ name: String, _ id: String, _ number: Int, _ bytes: Bytes) async throws(StoreError)
+        -> StoredPart
+    {
         try await store.putPart(
-            prefix + name, uploadID: id, number: number, length: Int64(bytes.count), body: BytesReader(runs: runs(bytes, of: 100_000)))
+            prefix + name, uploadID: id, number: number, length: Int64(bytes.count),
+            body: BytesReader(runs: runs(bytes, of: 100_000)))
     }
 
     func multipart() async throws {
@@ -13,7 +16,8 @@ extension ContractTrial {
         let id = try await store.createUpload(prefix + "m/o", metadata: metadata)
         let numbers = traits.partNumbers
         let contents = [
-            numbers[0]: pattern(traits.partBytes, 1), numbers[1]: pattern(traits.partBytes + 77, 5), numbers[2]: pattern(3, 9),
+            numbers[0]: pattern(traits.partBytes, 1), numbers[1]: pattern(traits.partBytes + 77, 5),
+            numbers[2]: pattern(3, 9),
         ]
         var parts: [StoredPart] = []
         for number in [numbers[2], numbers[0], numbers[1]] {
@@ -22,17 +26,22 @@ extension ContractTrial {
             try expect(part.number == number && part.size == Int64(content.count), "\(part)")
             parts.append(part)
         }
-        try await expect(.noSuchKey, "before Complete") { () async throws(StoreError) in _ = try await store.head(prefix + "m/o") }
+        try await expect(.noSuchKey, "before Complete") { () async throws(StoreError) in
+            _ = try await store.head(prefix + "m/o")
+        }
         parts.sort { $0.number < $1.number }
         let stored = try await store.completeUpload(prefix + "m/o", uploadID: id, parts: parts)
         let whole = parts.flatMap { contents[$0.number]?.array ?? [] }
         try expect(stored.size == Int64(whole.count), "Complete said \(stored.size) bytes")
         let reading = try await store.get(prefix + "m/o", range: nil)
-        if traits.keepsMultipartMetadata { try expect(reading.object.metadata == metadata, "metadata \(reading.object.metadata)") }
+        if traits.keepsMultipartMetadata {
+            try expect(reading.object.metadata == metadata, "metadata \(reading.object.metadata)")
+        }
         try expect(try await reading.body.collect(limit: whole.count) == Bytes(whole), "other bytes")
         let across = Int64(traits.partBytes)
         try expect(
-            try await bytes("m/o", ByteRange(across - 2, across + 2)) == Bytes(whole[(Int(across) - 2)..<(Int(across) + 2)]),
+            try await bytes("m/o", ByteRange(across - 2, across + 2))
+                == Bytes(whole[(Int(across) - 2)..<(Int(across) + 2)]),
             "other bytes where two parts meet")
         try expect(try await store.openUploads(prefix + "m/o").isEmpty, "the upload is still open")
         try expectNames(try await names(), ["m/o"], "names")
@@ -82,7 +91,9 @@ extension ContractTrial {
                 _ = try await store.completeUpload(prefix + "o", uploadID: id, parts: parts)
             }
         }
-        try await expect(.noSuchKey, "after the refusal") { () async throws(StoreError) in _ = try await store.head(prefix + "o") }
+        try await expect(.noSuchKey, "after the refusal") { () async throws(StoreError) in
+            _ = try await store.head(prefix + "o")
+        }
         _ = try await store.completeUpload(prefix + "o", uploadID: id, parts: [part])
         try expect(try await bytes("o") == pattern(100), "other bytes")
         try await store.abortUpload(prefix + "other", uploadID: other)
@@ -95,7 +106,8 @@ extension ContractTrial {
             open.append((name, try await store.createUpload(prefix + name, metadata: StoredMetadata())))
         }
         let ids = open.prefix(2).map(\.id).sorted()
-        try expect(try await store.openUploads(prefix + "u/a").sorted() == ids, "of u/a: not the two of exactly this key")
+        try expect(
+            try await store.openUploads(prefix + "u/a").sorted() == ids, "of u/a: not the two of exactly this key")
         let below = try await store.listUploads(prefix: prefix + "u/")
         try expect(Set(below.map(\.uploadID)) == Set(open.prefix(3).map(\.id)), "below u/: \(below)")
         try expect(Set(below.map(\.key)) == [prefix + "u/a", prefix + "u/ab"], "below u/: \(below)")

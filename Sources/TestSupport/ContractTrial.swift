@@ -71,7 +71,8 @@ struct ContractTrial: Sendable {
     // MARK: Reading back
 
     func roundTrip() async throws {
-        let metadata = StoredMetadata(contentType: "text/x-odd; charset=\"utf-8\"", entries: ["one": "1 + 1 = 2", "two-b": "%C3%A4"])
+        let metadata = StoredMetadata(
+            contentType: "text/x-odd; charset=\"utf-8\"", entries: ["one": "1 + 1 = 2", "two-b": "%C3%A4"])
         for count in [0, 1, 4096, 256 * 1024, traits.streamedBytes] {
             let content = pattern(count)
             let body = BytesReader(runs: runs(content, of: 100_000))
@@ -79,10 +80,13 @@ struct ContractTrial: Sendable {
                 prefix + "o\(count)", length: Int64(count), body: body, metadata: metadata, ifAbsent: false)
             try expect(put.size == Int64(count), "put said \(put.size) of \(count) bytes")
             let reading = try await store.get(prefix + "o\(count)", range: nil)
-            try expect(reading.length == Int64(count) && reading.object.size == Int64(count), "get said \(reading.length) of \(count) bytes")
+            try expect(
+                reading.length == Int64(count) && reading.object.size == Int64(count),
+                "get said \(reading.length) of \(count) bytes")
             try expect(reading.object.metadata == metadata, "get said \(reading.object.metadata)")
             try expect(reading.object.etag == put.etag, "ETag \(put.etag) became \(reading.object.etag)")
-            try expect(try await reading.body.collect(limit: count) == content, "other bytes than the \(count) that were put")
+            try expect(
+                try await reading.body.collect(limit: count) == content, "other bytes than the \(count) that were put")
             let head = try await store.head(prefix + "o\(count)")
             try expect(head.size == Int64(count) && head.etag == put.etag, "head said \(head)")
             try expect(head.metadata == metadata, "head said \(head.metadata)")
@@ -93,7 +97,9 @@ struct ContractTrial: Sendable {
         let content = pattern(traits.streamedBytes)
         let count = Int64(content.count)
         try await put("o", content)
-        for (lower, upper) in [(0, 1), (0, count), (count - 1, count), (1, 300_000), (262_143, 262_145), (1_000_000, count - 7)] {
+        for (lower, upper) in [
+            (0, 1), (0, count), (count - 1, count), (1, 300_000), (262_143, 262_145), (1_000_000, count - 7),
+        ] {
             let reading = try await store.get(prefix + "o", range: ByteRange(lower, upper))
             try expect(reading.length == upper - lower, "\(lower)..<\(upper) has \(reading.length) bytes")
             try expect(reading.object.size == count, "the object has \(reading.object.size) bytes")
@@ -118,7 +124,9 @@ struct ContractTrial: Sendable {
             try await expect(.noSuchKey, "get \(name)") { () async throws(StoreError) in
                 _ = try await store.get(prefix + name, range: nil)
             }
-            try await expect(.noSuchKey, "head \(name)") { () async throws(StoreError) in _ = try await store.head(prefix + name) }
+            try await expect(.noSuchKey, "head \(name)") { () async throws(StoreError) in
+                _ = try await store.head(prefix + name)
+            }
         }
     }
 
@@ -129,7 +137,9 @@ struct ContractTrial: Sendable {
             try await store.delete(prefix + "a/b/c", providerVersion: nil)
             try await store.delete(prefix + "never/was", providerVersion: nil)
         }
-        try await expect(.noSuchKey, "get") { () async throws(StoreError) in _ = try await store.get(prefix + "a/b/c", range: nil) }
+        try await expect(.noSuchKey, "get") { () async throws(StoreError) in
+            _ = try await store.get(prefix + "a/b/c", range: nil)
+        }
         try expectNames(try await names(), ["a/other"], "left")
         try await put("a/b/c", pattern(10))
         try expect(try await bytes("a/b/c") == pattern(10), "a name can't be used after its deletion")
@@ -144,15 +154,20 @@ struct ContractTrial: Sendable {
         return [
             ("throws at once", 10, FailingBody([], then: .truncated)),
             ("throws late", length, FailingBody(runs(large, of: 100_000), then: .source("gone"))),
-            ("is short", 10, BytesReader(pattern(9))), ("is short, streamed", length, BytesReader(large.prefix(large.count - 1))),
-            ("does not match", length, FailingBody(runs(large, of: 100_000), then: .contentMismatch(code: "BadDigest", message: ""))),
+            ("is short", 10, BytesReader(pattern(9))),
+            ("is short, streamed", length, BytesReader(large.prefix(large.count - 1))),
+            (
+                "does not match", length,
+                FailingBody(runs(large, of: 100_000), then: .contentMismatch(code: "BadDigest", message: ""))
+            ),
         ]
     }
 
     func failedBody() async throws {
         for (what, length, body) in failures() {
             try await expect(.bodyFailed, what) { () async throws(StoreError) in
-                _ = try await store.put(prefix + "o", length: length, body: body, metadata: StoredMetadata(), ifAbsent: false)
+                _ = try await store.put(
+                    prefix + "o", length: length, body: body, metadata: StoredMetadata(), ifAbsent: false)
             }
             try await expect(.noSuchKey, what) { () async throws(StoreError) in _ = try await store.head(prefix + "o") }
         }
@@ -164,7 +179,8 @@ struct ContractTrial: Sendable {
         try await put("o", pattern(100), metadata)
         for (what, length, body) in failures() {
             try await expect(.bodyFailed, what) { () async throws(StoreError) in
-                _ = try await store.put(prefix + "o", length: length, body: body, metadata: StoredMetadata(), ifAbsent: false)
+                _ = try await store.put(
+                    prefix + "o", length: length, body: body, metadata: StoredMetadata(), ifAbsent: false)
             }
             try expect(try await bytes("o") == pattern(100), "\(what): other bytes")
             try expect(try await store.head(prefix + "o").metadata == metadata, "\(what): other metadata")
@@ -172,7 +188,8 @@ struct ContractTrial: Sendable {
     }
 
     func overwrite() async throws {
-        try await put("o", pattern(traits.streamedBytes), StoredMetadata(contentType: "text/plain", entries: ["a": "b"]))
+        try await put(
+            "o", pattern(traits.streamedBytes), StoredMetadata(contentType: "text/plain", entries: ["a": "b"]))
         let second = StoredMetadata(contentType: "image/png", entries: ["c": "d"])
         try await put("o", pattern(5, 1), second)
         try expect(try await bytes("o") == pattern(5, 1), "other bytes")

@@ -17,7 +17,8 @@ package struct MemoryFleet: Sendable {
     ///   - sizes: bytes of an object; 1,000 where none is given
     ///   - make: the backend of a holder
     package init(
-        _ picture: FleetPicture, sizes: [String: Int] = [:], seed: UInt64 = 1, make: (String) -> MemoryStore = { _ in MemoryStore() }
+        _ picture: FleetPicture, sizes: [String: Int] = [:], seed: UInt64 = 1,
+        make: (String) -> MemoryStore = { _ in MemoryStore() }
     ) {
         let identifiers = SeededIdentifiers(seed: seed)
         var tables = CatalogTables()
@@ -35,13 +36,17 @@ package struct MemoryFleet: Sendable {
         self.identifiers = identifiers
         self.bucket = bucket
         let objects = Set(picture.holders.flatMap { $0.copies.map(\.object) }).sorted()
-        for object in objects { place(object, in: picture, bytes: MemoryFleet.contents(of: object, count: sizes[object] ?? 1_000)) }
+        for object in objects {
+            place(object, in: picture, bytes: MemoryFleet.contents(of: object, count: sizes[object] ?? 1_000))
+        }
     }
 
     private static func record(_ id: BackendID, _ holder: FleetPicture.Holder) -> BackendRecord {
-        let spec = BackendSpec(name: holder.name, location: .directory(path: "/memory/\(holder.name)"), keyPrefix: "sluice/")
+        let spec = BackendSpec(
+            name: holder.name, location: .directory(path: "/memory/\(holder.name)"), keyPrefix: "sluice/")
         return BackendRecord(
-            id: id, uid: ID128(high: 0xB, low: UInt64(id.raw)), name: holder.name, phase: holder.phase, isDeclared: holder.isDeclared,
+            id: id, uid: ID128(high: 0xB, low: UInt64(id.raw)), name: holder.name, phase: holder.phase,
+            isDeclared: holder.isDeclared,
             spec: spec, generation: 1, isMarked: true)
     }
 
@@ -76,11 +81,13 @@ package struct MemoryFleet: Sendable {
                     suffix: identifiers.makeNameSuffix())
                 tables.place(
                     Copy(
-                        id: identifiers.makeCopyID(), version: version, backend: backend, physicalKey: physical.text, state: one.state,
+                        id: identifiers.makeCopyID(), version: version, backend: backend, physicalKey: physical.text,
+                        state: one.state,
                         isSuspect: one.isSuspect), bytes: Int64(bytes.count))
                 if one.state == .live || one.state == .doomed {
                     let metadata = CopyMetadata.make(
-                        bucket: MemoryFleet.bucketName, key: object, version: version, size: Int64(bytes.count), headers: row.headers)
+                        bucket: MemoryFleet.bucketName, key: object, version: version, size: Int64(bytes.count),
+                        headers: row.headers)
                     stores[backend]?.place(physical.text, bytes, metadata)
                 }
             }
@@ -128,7 +135,9 @@ package struct MemoryFleet: Sendable {
 extension MemoryStore {
     /// Puts an object there without a call.
     package func place(_ key: String, _ bytes: Bytes, _ metadata: StoredMetadata) {
-        keep(key, Stored(bytes: bytes, metadata: metadata, etag: Hex.encode(bytes.withUnsafeBytes { Digest.hash(.md5, $0) })))
+        keep(
+            key,
+            Stored(bytes: bytes, metadata: metadata, etag: Hex.encode(bytes.withUnsafeBytes { Digest.hash(.md5, $0) })))
     }
 }
 

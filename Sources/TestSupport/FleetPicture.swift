@@ -67,9 +67,11 @@ package struct FleetPicture: Equatable, CustomStringConvertible, ExpressibleBySt
             let rows = tables.copies.values.filter { $0.copy.backend == record.id && $0.copy.state != .gone }
             let copies = rows.map { row in
                 Held(
-                    object: tables.versions[row.copy.version]?.object.key ?? "", state: row.copy.state, isSuspect: row.copy.isSuspect)
+                    object: tables.versions[row.copy.version]?.object.key ?? "", state: row.copy.state,
+                    isSuspect: row.copy.isSuspect)
             }
-            return Holder(name: record.name, phase: record.phase, isDeclared: record.isDeclared, copies: copies.sorted())
+            return Holder(
+                name: record.name, phase: record.phase, isDeclared: record.isDeclared, copies: copies.sorted())
         }
     }
 

@@ -45,7 +45,9 @@ package final class MemoryCatalog: Sendable {
         state.withLock { $0.faults += Array(repeating: (call, fault), count: times) }
     }
     /// Direct access, to build a fleet.
-    package func edit<R: Sendable>(_ body: @Sendable (inout CatalogTables) -> R) -> R { state.withLock { body(&$0.tables) } }
+    package func edit<R: Sendable>(_ body: @Sendable (inout CatalogTables) -> R) -> R {
+        state.withLock { body(&$0.tables) }
+    }
 
     private func run<R: Sendable>(
         _ call: Call, _ body: (inout CatalogTables) throws(CatalogError) -> R
@@ -90,7 +92,9 @@ extension MemoryCatalog: WriteLedger {
     package func delete(
         bucket: BucketID, _ requests: [DeleteRequest], readGrace: Duration
     ) async throws(CatalogError) -> [DeleteOutcome] {
-        try run(.delete) { (tables) throws(CatalogError) in try tables.delete(bucket: bucket, requests, readGrace: readGrace) }
+        try run(.delete) { (tables) throws(CatalogError) in
+            try tables.delete(bucket: bucket, requests, readGrace: readGrace)
+        }
     }
 }
 
@@ -127,7 +131,8 @@ extension MemoryCatalog: MoveLedger {
     package func claim(
         _ scope: MoveScope, limit: Int, token: LeaseToken, lease: Duration
     ) async throws(CatalogError) -> [ClaimedVersion] {
-        try run(.claim) { (tables) throws(CatalogError) in tables.claim(scope, limit: limit, token: token, lease: lease) }
+        try run(.claim) { (tables) throws(CatalogError) in tables.claim(scope, limit: limit, token: token, lease: lease)
+        }
     }
     package func release(
         _ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?
@@ -170,7 +175,8 @@ extension MemoryCatalog: DeletionLedger {
     package func forgetGone(limit: Int) async throws(CatalogError) -> Int {
         try run(.forget) { (tables) throws(CatalogError) in tables.forgetGone(limit: limit) }
     }
-    package func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) async throws(CatalogError) -> Int {
+    package func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) async throws(CatalogError) -> Int
+    {
         try run(.abortStale) { (tables) throws(CatalogError) in
             try tables.abortStaleUploads(drainGrace: drainGrace, maxAge: maxAge, limit: limit)
         }
@@ -187,7 +193,8 @@ extension MemoryCatalog: ObjectIndex {
     package func partChecksums(_ version: VersionID) async throws(CatalogError) -> [String] {
         try run(.partChecksums) { (tables) throws(CatalogError) in tables.partChecksums(version) }
     }
-    package func annotate(_ object: ObjectName, _ annotation: ObjectAnnotation) async throws(CatalogError) -> VersionID? {
+    package func annotate(_ object: ObjectName, _ annotation: ObjectAnnotation) async throws(CatalogError) -> VersionID?
+    {
         try run(.annotate) { (tables) throws(CatalogError) in tables.annotate(object, annotation) }
     }
     package func markSuspect(_ copy: CopyID) async throws(CatalogError) -> Bool {
@@ -207,7 +214,9 @@ extension MemoryCatalog: FleetLedger {
         let uids = proposal.desired.backends.indices.map { ID128(high: 0x5C0, low: first + UInt64($0)) }
         return try run(.accept) { (tables) throws(CatalogError) in tables.accept(proposal, uids: uids) }
     }
-    package func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase) async throws(CatalogError) -> PhaseOutcome {
+    package func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase) async throws(CatalogError)
+        -> PhaseOutcome
+    {
         try run(.changePhase) { (tables) throws(CatalogError) in tables.change(backend, from: from, to: to) }
     }
     package func recordMarked(_ backend: BackendID) async throws(CatalogError) {
@@ -250,7 +259,8 @@ extension MemoryCatalog: BucketLedger {
     package func deleteBucket(_ bucket: BucketID) async throws(CatalogError) -> BucketDeletionOutcome {
         try run(.deleteBucket) { (tables) throws(CatalogError) in try tables.deleteBucket(bucket) }
     }
-    package func set(_ setting: BucketSetting, _ value: String?, of bucket: BucketID) async throws(CatalogError) -> Bool {
+    package func set(_ setting: BucketSetting, _ value: String?, of bucket: BucketID) async throws(CatalogError) -> Bool
+    {
         try run(.setBucket) { (tables) throws(CatalogError) in tables.set(setting, value, of: bucket) }
     }
 }

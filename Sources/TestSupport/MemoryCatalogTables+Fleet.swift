@@ -8,7 +8,8 @@ extension CatalogTables {
         return FleetSnapshot(
             revision: last?.revision ?? 0, digest: last?.digest ?? "", acceptedAt: last?.acceptedAt ?? 0,
             backends: backends.values.filter { $0.phase != .retired }.sorted { $0.name < $1.name },
-            usage: usage.filter { backends[$0.key]?.phase != .retired }, buckets: buckets.values.filter { !isDeleted($0.id) }.sorted { $0.name < $1.name })
+            usage: usage.filter { backends[$0.key]?.phase != .retired },
+            buckets: buckets.values.filter { !isDeleted($0.id) }.sorted { $0.name < $1.name })
     }
 
     private func backend(named name: String) -> BackendRecord? {
@@ -42,7 +43,8 @@ extension CatalogTables {
         }
         revisions.append(
             RevisionRow(
-                revision: current + 1, digest: proposal.digest, acceptedAt: now, trimDelay: proposal.desired.fleet.safety.trimDelay))
+                revision: current + 1, digest: proposal.digest, acceptedAt: now,
+                trimDelay: proposal.desired.fleet.safety.trimDelay))
         return .accepted(revision: current + 1)
     }
 
@@ -57,7 +59,8 @@ extension CatalogTables {
         } else if spec.state != .removed {
             let id = BackendID((backends.keys.map(\.raw).max() ?? 0) + 1)
             backends[id] = BackendRecord(
-                id: id, uid: uid, name: spec.name, phase: .active, isDeclared: true, spec: spec, generation: 1, isMarked: false)
+                id: id, uid: uid, name: spec.name, phase: .active, isDeclared: true, spec: spec, generation: 1,
+                isMarked: false)
             usage[id] = BackendUsage()
             phaseSince[id] = now
         }
@@ -149,7 +152,8 @@ extension CatalogTables {
             var group =
                 groups[key]
                 ?? CopyGroup(
-                    bucket: key.bucket, holders: key.holders, suspects: key.suspects, versions: 0, bytes: .zero, largest: .zero,
+                    bucket: key.bucket, holders: key.holders, suspects: key.suspects, versions: 0, bytes: .zero,
+                    largest: .zero,
                     example: row.name.key)
             group.versions += 1
             group.bytes += ByteCount(version.size)

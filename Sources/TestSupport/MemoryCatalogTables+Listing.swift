@@ -28,7 +28,9 @@ extension CatalogTables {
         let delimiter = query.delimiter.map { Array($0.utf8) }
         var items: [ListingPage.Item] = []
         var lastGroup: [UInt8]?
-        let rows = objects.filter { $0.key.bucket == query.bucket && $0.value.current != nil && $0.key.key.starts(with: prefix) }
+        let rows = objects.filter {
+            $0.key.bucket == query.bucket && $0.value.current != nil && $0.key.key.starts(with: prefix)
+        }
         // A position before the prefix says nothing: the listing starts at the prefix.
         var position = query.position
         if case .past(let group) = position, !query.prefix.utf8.starts(with: group.utf8),
@@ -52,7 +54,8 @@ extension CatalogTables {
                 items.append(
                     .object(
                         ListedObject(
-                            key: row.name.key, size: version.size, etag: version.digests?.etag ?? "", committedAt: version.committedAt ?? 0,
+                            key: row.name.key, size: version.size, etag: version.digests?.etag ?? "",
+                            committedAt: version.committedAt ?? 0,
                             checksumAlgorithms: (version.digests?.checksums ?? [:]).keys.sorted(),
                             checksumType: version.digests?.checksumType)))
             }

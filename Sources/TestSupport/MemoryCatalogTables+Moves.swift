@@ -8,7 +8,9 @@ extension CatalogTables {
         // Fresh versions first, then those that failed before, by their failures.
         let wanted = wanted(scope)
         let again = wanted.filter { id in work[id].map { $0.leaseUntil < now && $0.notBefore <= now } ?? false }
-        let ordered = wanted.filter { work[$0] == nil } + again.sorted { a, b in (work[a]?.attempts ?? 0, a) < (work[b]?.attempts ?? 0, b) }
+        let ordered =
+            wanted.filter { work[$0] == nil }
+            + again.sorted { a, b in (work[a]?.attempts ?? 0, a) < (work[b]?.attempts ?? 0, b) }
         return ordered.prefix(limit).compactMap { id in
             var row = work[id] ?? WorkRow(leaseUntil: now, notBefore: now)
             row.token = token
@@ -28,7 +30,9 @@ extension CatalogTables {
         case .short(let bucket, let factor, let staying):
             return current(in: bucket).filter { version in
                 held(version, on: staying).count < factor
-                    || copies(of: version).contains { $0.copy.state == .live && $0.copy.isSuspect && staying.contains($0.copy.backend) }
+                    || copies(of: version).contains {
+                        $0.copy.state == .live && $0.copy.isSuspect && staying.contains($0.copy.backend)
+                    }
             }
         case .surplus(let bucket, let factor, let staying):
             let delay = (revisions.last?.trimDelay ?? .zero).microseconds
@@ -71,7 +75,8 @@ extension CatalogTables {
         try insert(
             CopyRow(
                 copy: Copy(
-                    id: candidate.id, version: version, backend: candidate.backend, physicalKey: candidate.physicalKey, state: .writing),
+                    id: candidate.id, version: version, backend: candidate.backend, physicalKey: candidate.physicalKey,
+                    state: .writing),
                 bytes: row.size, token: token, leaseUntil: now + lease.microseconds))
         return .admitted
     }
@@ -82,7 +87,9 @@ extension CatalogTables {
         guard let row = copies[copy.id], row.copy.version == version else { return .superseded }
         switch row.copy.state {
         case .doomed, .gone:
-            guard ablations.contains(.commitWithoutFence), versions[version]?.isRetained == true else { return .superseded }
+            guard ablations.contains(.commitWithoutFence), versions[version]?.isRetained == true else {
+                return .superseded
+            }
         case .live: return .live
         case .writing:
             guard versions[version]?.isRetained == true, row.token == token else {
@@ -158,7 +165,9 @@ extension CatalogTables {
         let gone = copies.values.filter { $0.copy.state == .gone }.map(\.copy.id).sorted().prefix(limit)
         for id in gone { remove(id) }
         let day = Duration.seconds(86_400).microseconds
-        uploads = uploads.filter { !($0.value.state == .completed || $0.value.state == .aborted) || $0.value.changedAt >= now - day }
+        uploads = uploads.filter {
+            !($0.value.state == .completed || $0.value.state == .aborted) || $0.value.changedAt >= now - day
+        }
         let inUse = Set(objects.values.compactMap(\.current)).union(uploads.values.map(\.version))
         let old = versions.values.filter { row in
             row.supersededAt != nil && copiesByVersion[row.id] == nil && !inUse.contains(row.id)

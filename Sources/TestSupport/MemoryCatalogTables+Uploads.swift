@@ -7,8 +7,10 @@ extension CatalogTables {
         let outcome = try intend(intent.write, upload: intent.id)
         guard !outcome.admitted.isEmpty else { return outcome }
         uploads[intent.id] = UploadRow(
-            id: intent.id, object: intent.write.object, version: intent.write.version, token: intent.write.token, state: .creating,
-            checksumAlgorithm: intent.checksumAlgorithm, checksumType: intent.checksumType, createdAt: now, changedAt: now)
+            id: intent.id, object: intent.write.object, version: intent.write.version, token: intent.write.token,
+            state: .creating,
+            checksumAlgorithm: intent.checksumAlgorithm, checksumType: intent.checksumType, createdAt: now,
+            changedAt: now)
         return outcome
     }
 
@@ -24,10 +26,13 @@ extension CatalogTables {
 
     /// Dooms the writing copies that no longer take part.
     private mutating func drop(_ id: UploadID, keeping: Set<CopyID>) throws(CatalogError) {
-        for row in writing(id) where !keeping.contains(row.copy.id) { try doom(row.copy.id, after: .zero, isLate: true) }
+        for row in writing(id) where !keeping.contains(row.copy.id) {
+            try doom(row.copy.id, after: .zero, isLate: true)
+        }
     }
 
-    package mutating func openUpload(_ id: UploadID, _ backendUploadIDs: [CopyID: String]) throws(CatalogError) -> Bool {
+    package mutating func openUpload(_ id: UploadID, _ backendUploadIDs: [CopyID: String]) throws(CatalogError) -> Bool
+    {
         guard uploads[id]?.state == .creating else { return false }
         change(id, to: .open)
         for row in writing(id) {
@@ -75,7 +80,9 @@ extension CatalogTables {
         return Array(parts.sorted { $0.number < $1.number }.prefix(limit))
     }
 
-    package mutating func beginComplete(_ id: UploadID, _ object: ObjectName, _ chosen: [ChosenPart]) -> BeginCompleteOutcome {
+    package mutating func beginComplete(_ id: UploadID, _ object: ObjectName, _ chosen: [ChosenPart])
+        -> BeginCompleteOutcome
+    {
         guard let row = uploads[id], ObjectAddress(row.object) == ObjectAddress(object) else { return .noSuchUpload }
         switch row.state {
         case .creating, .aborted: return .noSuchUpload
@@ -106,7 +113,9 @@ extension CatalogTables {
         return true
     }
 
-    package mutating func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) throws(CatalogError) -> Int {
+    package mutating func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) throws(CatalogError)
+        -> Int
+    {
         let (drainLimit, ageLimit) = (now - drainGrace.microseconds, now - maxAge.microseconds)
         let stale = uploads.values.filter { row in
             switch row.state {
@@ -123,7 +132,9 @@ extension CatalogTables {
                 }
         }
         var aborted = 0
-        for row in stale.sorted(by: { $0.id < $1.id }).prefix(limit) where try abort(row.id, row.object, force: true) { aborted += 1 }
+        for row in stale.sorted(by: { $0.id < $1.id }).prefix(limit) where try abort(row.id, row.object, force: true) {
+            aborted += 1
+        }
         return aborted
     }
 

@@ -7,10 +7,13 @@ extension CatalogTables {
             // The write is over: reaped, resolved or lost with a crash.
             guard let row = versions[intent.version], row.committedAt == nil, row.supersededAt == nil else {
                 return IntentOutcome(
-                    admitted: [], refused: Dictionary(uniqueKeysWithValues: intent.candidates.map { ($0.id, .notActive) }))
+                    admitted: [],
+                    refused: Dictionary(uniqueKeysWithValues: intent.candidates.map { ($0.id, .notActive) }))
             }
         } else {
-            guard versions[intent.version] == nil else { throw .internalError(evidence: "23505 version \(intent.version)") }
+            guard versions[intent.version] == nil else {
+                throw .internalError(evidence: "23505 version \(intent.version)")
+            }
             versions[intent.version] = VersionRow(
                 id: intent.version, object: intent.object, size: intent.size, headers: intent.headers, createdAt: now)
         }
@@ -23,7 +26,8 @@ extension CatalogTables {
             try insert(
                 CopyRow(
                     copy: Copy(
-                        id: candidate.id, version: intent.version, backend: candidate.backend, physicalKey: candidate.physicalKey,
+                        id: candidate.id, version: intent.version, backend: candidate.backend,
+                        physicalKey: candidate.physicalKey,
                         state: .writing),
                     bytes: intent.size, token: intent.token,
                     leaseUntil: upload == nil ? now + intent.lease.microseconds : Int64.max, upload: upload))
@@ -43,11 +47,14 @@ extension CatalogTables {
         }
         guard var version = versions[commit.version] else { return .fenceLost }
         if version.committedAt == nil, isDeleted(commit.object.bucket) {
-            try doomWriting(commit.version, settled: Set(commit.uploaded.map(\.id)).union(commit.failed.filter { !$0.value }.keys))
+            try doomWriting(
+                commit.version, settled: Set(commit.uploaded.map(\.id)).union(commit.failed.filter { !$0.value }.keys))
             endUnwritten(commit.version)
             return .noSuchBucket
         }
-        if let at = version.committedAt, let sequence = version.sequence { return .committed(committedAt: at, sequence: sequence) }
+        if let at = version.committedAt, let sequence = version.sequence {
+            return .committed(committedAt: at, sequence: sequence)
+        }
         let current = object.current.flatMap { versions[$0]?.digests?.etag }
         // Copies whose bytes are known to be there, or never to come.
         let settled = Set(commit.uploaded.map(\.id)).union(commit.failed.filter { !$0.value }.keys)

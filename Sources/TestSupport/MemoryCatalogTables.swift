@@ -212,10 +212,13 @@ package struct CatalogTables: Sendable {
         guard let record = backends[backend] else { return .notActive }
         if !ablations.contains(.intentWithoutGate), record.phase != .active || !record.isDeclared { return .notActive }
         let isThere = copies(of: version).contains { row in
-            row.copy.backend == backend && (row.copy.state == .writing || row.copy.state == .live) && !row.copy.isSuspect
+            row.copy.backend == backend && (row.copy.state == .writing || row.copy.state == .live)
+                && !row.copy.isSuspect
         }
         if isThere { return .alreadyThere }
-        if let quota = record.spec.quota, quota.value < size + (usage[backend]?.occupied.value ?? 0) { return .overQuota }
+        if let quota = record.spec.quota, quota.value < size + (usage[backend]?.occupied.value ?? 0) {
+            return .overQuota
+        }
         return nil
     }
 

@@ -50,7 +50,8 @@ package final class MemoryStore: ObjectStore {
     private let state = Mutex(State())
 
     package init(
-        capabilities: StoreCapabilities = StoreCapabilities(conditionalCreate: true, versioned: false, lateArrivalHorizon: .seconds(3600)),
+        capabilities: StoreCapabilities = StoreCapabilities(
+            conditionalCreate: true, versioned: false, lateArrivalHorizon: .seconds(3600)),
         runBytes: Int = 64 * 1024, hasDigestETags: Bool = true
     ) {
         self.capabilities = capabilities
@@ -105,14 +106,19 @@ package final class MemoryStore: ObjectStore {
     func begin(_ call: StoreCall, _ key: String) async throws(StoreError) -> StoreFault? {
         let fault = state.withLock { state -> StoreFault? in
             state.calls[call, default: 0] += 1
-            guard let index = state.rules.firstIndex(where: { $0.call == call && ($0.key.map(Name.init) ?? Name(key)) == Name(key) }) else { return nil }
+            guard
+                let index = state.rules.firstIndex(where: {
+                    $0.call == call && ($0.key.map(Name.init) ?? Name(key)) == Name(key)
+                })
+            else { return nil }
             state.rules[index].times -= 1
             let fault = state.rules[index].fault
             if state.rules[index].times == 0 { state.rules.remove(at: index) }
             return fault
         }
         switch fault {
-        case .fail(let code, let late): throw StoreError(code, mayArriveLate: late, evidence: "injected \(code.rawValue)")
+        case .fail(let code, let late):
+            throw StoreError(code, mayArriveLate: late, evidence: "injected \(code.rawValue)")
         case .held(let gate):
             await gate.wait()
             return nil
@@ -136,7 +142,9 @@ package final class MemoryStore: ObjectStore {
     }
 
     /// Reads the body as a service does: exactly `length` bytes, or nothing is stored.
-    private static func receive(_ body: any BodyReader, _ length: Int64, cutAfter: Int64?) async throws(StoreError) -> Bytes {
+    private static func receive(_ body: any BodyReader, _ length: Int64, cutAfter: Int64?) async throws(StoreError)
+        -> Bytes
+    {
         var received: [UInt8] = []
         do throws(BodyError) {
             while let run = try await body.next() {
@@ -151,7 +159,9 @@ package final class MemoryStore: ObjectStore {
             throw StoreError(.bodyFailed, mayArriveLate: false, evidence: "\(error)", bodyError: error)
         }
         guard Int64(received.count) == length else {
-            throw StoreError(.bodyFailed, mayArriveLate: false, evidence: "\(received.count) of \(length) bytes", bodyError: .truncated)
+            throw StoreError(
+                .bodyFailed, mayArriveLate: false, evidence: "\(received.count) of \(length) bytes",
+                bodyError: .truncated)
         }
         return Bytes(received)
     }
@@ -202,8 +212,10 @@ package final class MemoryStore: ObjectStore {
             bytes[bytes.count / 2] ^= 1
             wanted = Bytes(bytes)
         }
-        let object = StoredObject(size: size, etag: stored.etag, providerVersion: stored.providerVersion, metadata: stored.metadata)
-        return StoreReading(object: object, length: length, body: MemoryBody(wanted, runBytes: runBytes, cutAfter: fault?.cut))
+        let object = StoredObject(
+            size: size, etag: stored.etag, providerVersion: stored.providerVersion, metadata: stored.metadata)
+        return StoreReading(
+            object: object, length: length, body: MemoryBody(wanted, runBytes: runBytes, cutAfter: fault?.cut))
     }
 
     package func head(_ key: String) async throws(StoreError) -> StoredObject {
@@ -212,14 +224,16 @@ package final class MemoryStore: ObjectStore {
             throw StoreError(.noSuchKey, mayArriveLate: false, evidence: key)
         }
         return StoredObject(
-            size: Int64(stored.bytes.count), etag: stored.etag, providerVersion: stored.providerVersion, metadata: stored.metadata)
+            size: Int64(stored.bytes.count), etag: stored.etag, providerVersion: stored.providerVersion,
+            metadata: stored.metadata)
     }
 
     package func list(prefix: String, after: String?, limit: Int) async throws(StoreError) -> StoreListing {
         _ = try await begin(.list, prefix)
         let found = state.withLock { state in
             state.objects.filter { key, _ in
-                key.bytes.starts(with: prefix.utf8) && (after.map { $0.utf8.lexicographicallyPrecedes(key.bytes) } ?? true)
+                key.bytes.starts(with: prefix.utf8)
+                    && (after.map { $0.utf8.lexicographicallyPrecedes(key.bytes) } ?? true)
             }
         }
         let page = found.sorted { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }.prefix(limit)
@@ -273,7 +287,9 @@ package final class MemoryStore: ObjectStore {
         return StoredPart(number: number, etag: etag, size: length)
     }
 
-    package func completeUpload(_ key: String, uploadID: String, parts: [StoredPart]) async throws(StoreError) -> StoredObject {
+    package func completeUpload(_ key: String, uploadID: String, parts: [StoredPart]) async throws(StoreError)
+        -> StoredObject
+    {
         let fault = try await begin(.completeUpload, key)
         guard let upload = state.withLock({ $0.uploads[uploadID] }), Name(upload.key) == Name(key) else {
             throw StoreError(.noSuchUpload, mayArriveLate: false, evidence: uploadID)
@@ -291,7 +307,8 @@ package final class MemoryStore: ObjectStore {
         let whole = hasDigestETags ? Hex.encode(Digest.hash(.md5, digests)) + "-\(parts.count)" : etag(bytes)
         state.withLock { state in
             state.uploads[uploadID] = nil
-            state.objects[Name(key)] = Stored(bytes: bytes, metadata: upload.metadata, etag: whole, providerVersion: nil)
+            state.objects[Name(key)] = Stored(
+                bytes: bytes, metadata: upload.metadata, etag: whole, providerVersion: nil)
         }
         if case .lostReply = fault { throw MemoryStore.lost(.completeUpload) }
         return StoredObject(size: Int64(bytes.count), etag: whole, metadata: upload.metadata)

@@ -125,7 +125,7 @@ package final class S3ServerProcess: Sendable {
         // A session of its own (POSIX_SPAWN_SETSID, 0x80): Ctrl-C in the terminal is for the tests.
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK) | 0x80)
         let arguments = (["/bin/sh", "-c", script, "sluice-s3-keeper", folder] + command).map { strdup($0) } + [nil]
-        defer { arguments.forEach { free($0) } }
+        defer { for argument in arguments { free(argument) } }
         var child = pid_t()
         let code = posix_spawn(&child, "/bin/sh", &actions, &attributes, arguments, environ)
         close(ends[0])

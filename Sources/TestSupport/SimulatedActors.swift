@@ -64,12 +64,15 @@ struct SimulatedWriter: SimulatedActor {
                     .catalog(
                         .intend(
                             WriteIntent(
-                                object: object, version: version, size: 10, headers: ObjectHeaders(), candidates: chosen, token: lease,
+                                object: object, version: version, size: 10, headers: ObjectHeaders(),
+                                candidates: chosen, token: lease,
                                 lease: SimulatedLimits.writeLease, isAdditional: isAdditional)))
                 ]
             case .upload(let ids):
                 hasBody = true
-                return candidates.filter { ids.contains($0.id) }.map { .backend($0.backend, .put(name: $0.physicalKey, token: token)) }
+                return candidates.filter { ids.contains($0.id) }.map {
+                    .backend($0.backend, .put(name: $0.physicalKey, token: token))
+                }
             case .commit(let uploaded, let failed):
                 return [
                     .catalog(
@@ -160,7 +163,8 @@ struct SimulatedReader: SimulatedActor {
             return []
         case .backend(.failure(let error)):
             if error.code != .noSuchKey { isAbsent = false }
-            let suspect: [SimulatedCall] = error.code == .noSuchKey ? current.map { [.catalog(.markSuspect($0.id))] } ?? [] : []
+            let suspect: [SimulatedCall] =
+                error.code == .noSuchKey ? current.map { [.catalog(.markSuspect($0.id))] } ?? [] : []
             return suspect + next()
         case .catalog, .backend: return []
         }

@@ -81,7 +81,9 @@ struct SimulatedMover: SimulatedActor {
         }
         let leaving = live.filter { !active.contains($0.backend) }
         prepareDooms(live.filter(\.isSuspect) + leaving.filter { !$0.isSuspect }, placed.version.id)
-        guard good.count < factor, let backend = active.first(where: { !holders.contains($0) }) else { return doomNext() }
+        guard good.count < factor, let backend = active.first(where: { !holders.contains($0) }) else {
+            return doomNext()
+        }
         target = candidate(backend, placed.version.object, placed.version.id)
         sources = live.filter { !$0.isSuspect } + live.filter(\.isSuspect)
         var machine = MoveProtocol(sources: sources, commitAttemptsMax: SimulatedLimits.attemptsMax)
@@ -92,7 +94,8 @@ struct SimulatedMover: SimulatedActor {
 
     private mutating func prepareDooms(_ copies: [Copy], _ version: VersionID) {
         dooms = copies.map { copy in
-            DoomRequest(copy: copy.id, version: version, factor: factor, counted: active, readGrace: SimulatedLimits.readGrace)
+            DoomRequest(
+                copy: copy.id, version: version, factor: factor, counted: active, readGrace: SimulatedLimits.readGrace)
         }
     }
 
@@ -145,7 +148,8 @@ struct SimulatedMover: SimulatedActor {
         switch result {
         case .success(.content(let token)):
             guard isTrusting || String(token) == version.digests.etag else {
-                return feed(.copyFailed(.damaged([source], StoreError(.corrupt, mayArriveLate: false, evidence: "mismatch"))))
+                return feed(
+                    .copyFailed(.damaged([source], StoreError(.corrupt, mayArriveLate: false, evidence: "mismatch"))))
             }
             return [.backend(target.backend, .put(name: target.physicalKey, token: token))]
         case .success: return []

@@ -28,10 +28,13 @@ extension Simulation {
         let chosen = backendIDs.shuffled(using: &random).prefix(3)
         let make = candidates
         let precondition =
-            random.chance(20) ? WritePrecondition(ifNoneMatch: .any) : random.chance(10) ? WritePrecondition(ifMatch: .any) : .none
+            random.chance(20)
+            ? WritePrecondition(ifNoneMatch: .any) : random.chance(10) ? WritePrecondition(ifMatch: .any) : .none
         return SimulatedWriter(
-            object: object, version: version, token: token, lease: identifiers.makeLeaseToken(), precondition: precondition,
-            candidates: chosen.map { make($0, object, version) }, requirement: WriteRequirement(ack: 2, minAck: random.chance(50) ? 1 : 2),
+            object: object, version: version, token: token, lease: identifiers.makeLeaseToken(),
+            precondition: precondition,
+            candidates: chosen.map { make($0, object, version) },
+            requirement: WriteRequirement(ack: 2, minAck: random.chance(50) ? 1 : 2),
             guessesLostCommits: ablation == .guessedCommit)
     }
 
@@ -40,15 +43,18 @@ extension Simulation {
         let isShared = ablation == .reusedNames
         return { backend, object, version in
             let name = PhysicalName(
-                keyPrefix: "p/", bucket: "photos", key: object.key, version: version, suffix: identifiers.makeNameSuffix())
+                keyPrefix: "p/", bucket: "photos", key: object.key, version: version,
+                suffix: identifiers.makeNameSuffix())
             return CopyCandidate(
-                id: identifiers.makeCopyID(), backend: backend, physicalKey: isShared ? "p/photos/\(object.key)" : name.text)
+                id: identifiers.makeCopyID(), backend: backend,
+                physicalKey: isShared ? "p/photos/\(object.key)" : name.text)
         }
     }
 
     private func deleter(_ backend: BackendID) -> SimulatedDeleter {
         SimulatedDeleter(
-            backend: backend, token: identifiers.makeLeaseToken(), horizon: ablation == .noHorizon ? .zero : SimulatedLimits.horizon)
+            backend: backend, token: identifiers.makeLeaseToken(),
+            horizon: ablation == .noHorizon ? .zero : SimulatedLimits.horizon)
     }
 
     private var scopes: [MoveScope] {
@@ -61,7 +67,8 @@ extension Simulation {
 
     private func mover(_ scope: MoveScope) -> SimulatedMover {
         SimulatedMover(
-            scope: scope, token: identifiers.makeLeaseToken(), factor: Simulation.factor, isTrusting: ablation == .unverifiedCopy,
+            scope: scope, token: identifiers.makeLeaseToken(), factor: Simulation.factor,
+            isTrusting: ablation == .unverifiedCopy,
             candidate: candidates)
     }
 
@@ -70,7 +77,9 @@ extension Simulation {
         guard let record = random.pick(tables.backends.values.sorted { $0.id < $1.id }) else { return }
         switch record.phase {
         case .active:
-            if active.count > Simulation.factor { spawn(SimulatedTransaction(.change(record.id, from: .active, to: .draining))) }
+            if active.count > Simulation.factor {
+                spawn(SimulatedTransaction(.change(record.id, from: .active, to: .draining)))
+            }
         case .draining:
             spawn(SimulatedTransaction(.change(record.id, from: .draining, to: random.chance(60) ? .drained : .active)))
         case .drained: spawn(SimulatedTransaction(.change(record.id, from: .drained, to: .active)))
@@ -86,7 +95,9 @@ extension Simulation {
         try settle()
         // Two edits at once may have left too few: the operator takes some back.
         for id in backendIDs where active.count < Simulation.factor {
-            if let phase = tables.backends[id]?.phase, phase != .active { _ = tables.change(id, from: phase, to: .active) }
+            if let phase = tables.backends[id]?.phase, phase != .active {
+                _ = tables.change(id, from: phase, to: .active)
+            }
         }
         scrub()
         for _ in 0..<Simulation.roundsMax where leftover != nil {
@@ -123,7 +134,9 @@ extension Simulation {
     /// Reads every copy, as the scrub does: what was harmed and not noticed yet is found.
     private mutating func scrub() {
         for row in tables.copies.values where row.copy.state == .live {
-            if backends[row.copy.backend]?[row.copy.physicalKey] != model.token(row.copy.version) { _ = tables.markSuspect(row.copy.id) }
+            if backends[row.copy.backend]?[row.copy.physicalKey] != model.token(row.copy.version) {
+                _ = tables.markSuspect(row.copy.id)
+            }
         }
     }
 
@@ -131,8 +144,12 @@ extension Simulation {
     private var leftover: String? {
         let active = Set(active)
         for row in tables.copies.values {
-            guard row.copy.state == .live, !row.copy.isSuspect else { return "\(row.copy.state) \(row.copy.physicalKey)" }
-            guard active.contains(row.copy.backend) else { return "\(row.copy.physicalKey) on \(row.copy.backend), which is not active" }
+            guard row.copy.state == .live, !row.copy.isSuspect else {
+                return "\(row.copy.state) \(row.copy.physicalKey)"
+            }
+            guard active.contains(row.copy.backend) else {
+                return "\(row.copy.physicalKey) on \(row.copy.backend), which is not active"
+            }
         }
         for object in tables.objects.values {
             guard let version = object.current else { return "an empty row of \(object.name.key)" }
@@ -140,7 +157,9 @@ extension Simulation {
             if held != Simulation.factor { return "\(object.name.key) has \(held) copies" }
         }
         if tables.versions.count != tables.objects.count { return "versions that nobody needs" }
-        if let draining = tables.backends.values.first(where: { $0.phase == .draining }) { return "\(draining.id) is still draining" }
+        if let draining = tables.backends.values.first(where: { $0.phase == .draining }) {
+            return "\(draining.id) is still draining"
+        }
         let stored = backends.values.reduce(0) { $0 + $1.count }
         return stored == tables.copies.count ? nil : "\(stored) objects for \(tables.copies.count) copies"
     }

@@ -11,7 +11,8 @@ extension Simulation {
         case .catalog(let call): return .catalog(transact(call))
         case .backend(let id, let call):
             guard tables.now - message.sentAt <= simulatedSignatureLife.microseconds else {
-                return .backend(.failure(StoreError(.accessDenied, mayArriveLate: false, evidence: "signed too long ago")))
+                return .backend(
+                    .failure(StoreError(.accessDenied, mayArriveLate: false, evidence: "signed too long ago")))
             }
             return .backend(store(id, call))
         }
@@ -34,7 +35,8 @@ extension Simulation {
         case .delete(let name):
             // No DELETE without a committed doomed row (DESIGN §2.5).
             let isOwned = tables.copies.values.contains { row in
-                row.copy.backend == id && row.copy.physicalKey == name && (row.copy.state == .live || row.copy.state == .writing)
+                row.copy.backend == id && row.copy.physicalKey == name
+                    && (row.copy.state == .live || row.copy.state == .writing)
             }
             if isOwned { violated("DELETE of \(name) on \(id), which is not doomed") }
             backends[id]?[name] = nil
@@ -76,7 +78,8 @@ extension Simulation {
             _ = tables.markSuspect(copy)
             return .done
         case .claim(let scope, let token):
-            return .claimed(tables.claim(scope, limit: 1, token: token, lease: SimulatedLimits.workLease), active: active)
+            return .claimed(
+                tables.claim(scope, limit: 1, token: token, lease: SimulatedLimits.workLease), active: active)
         case .release(let version, let token, let isFailed):
             tables.release(version, token: token, retryAfter: isFailed ? .seconds(20) : nil, evidence: nil)
             return .done
@@ -87,7 +90,8 @@ extension Simulation {
             return .copyCommit(try tables.commitCopy(copy, of: version, token: token))
         case .doom(let request): return .doom(try tables.doom(request))
         case .claimDoomed(let backend, let token):
-            return .doomed(tables.claimDoomed(backend: backend, limit: 3, token: token, lease: SimulatedLimits.workLease))
+            return .doomed(
+                tables.claimDoomed(backend: backend, limit: 3, token: token, lease: SimulatedLimits.workLease))
         case .settle(let copy, let token, let result):
             try tables.settle(copy, token: token, result)
             return .done
@@ -133,7 +137,9 @@ extension Simulation {
             sums[row.copy.backend] = sum
         }
         for (id, record) in tables.backends {
-            if (tables.usage[id] ?? BackendUsage()) != (sums[id] ?? BackendUsage()) { violated("counters of \(id) differ from its rows") }
+            if (tables.usage[id] ?? BackendUsage()) != (sums[id] ?? BackendUsage()) {
+                violated("counters of \(id) differ from its rows")
+            }
             let residue = tables.residue(id)
             if record.phase == .drained, !residue.allowsDrained { violated("\(id) is drained, and holds \(residue)") }
         }
@@ -156,7 +162,9 @@ extension Simulation {
             let suspected = tables.copies(of: version).count { row in
                 row.copy.isSuspect && before.copies[row.copy.id]?.copy.isSuspect == false
             }
-            if has + suspected < min(Simulation.factor, had) { violated("\(key) went from \(had) good copies to \(has)") }
+            if has + suspected < min(Simulation.factor, had) {
+                violated("\(key) went from \(had) good copies to \(has)")
+            }
         }
     }
 
@@ -168,11 +176,14 @@ extension Simulation {
             guard row.copy.state == .live, !model.harmedCopies.contains(row.copy.id) else { continue }
             let found = backends[row.copy.backend]?[row.copy.physicalKey]
             if found == nil || found != model.token(row.copy.version) {
-                violated("live \(row.copy.physicalKey) on \(row.copy.backend) holds \(found.map { "\($0)" } ?? "nothing")")
+                violated(
+                    "live \(row.copy.physicalKey) on \(row.copy.backend) holds \(found.map { "\($0)" } ?? "nothing")")
             }
         }
         for (id, names) in backends {
-            for name in names.keys where !owned.contains("\(id.raw) \(name)") { violated("\(name) on \(id) is in no row") }
+            for name in names.keys where !owned.contains("\(id.raw) \(name)") {
+                violated("\(name) on \(id) is in no row")
+            }
         }
         checkHarmed()
     }

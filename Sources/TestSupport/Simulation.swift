@@ -160,7 +160,9 @@ package struct Simulation {
         for message in open {
             answer(
                 message,
-                .backend(.failure(StoreError(.bodyFailed, mayArriveLate: false, evidence: "hung up", bodyError: .truncated))))
+                .backend(
+                    .failure(StoreError(.bodyFailed, mayArriveLate: false, evidence: "hung up", bodyError: .truncated)))
+            )
         }
     }
 

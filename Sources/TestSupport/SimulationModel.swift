@@ -39,13 +39,16 @@ struct SimulationModel: Sendable {
 
     mutating func started(_ actor: any SimulatedActor, _ step: Int) {
         if let writer = actor as? SimulatedWriter {
-            writes[writer.version] = Write(key: writer.object.key, token: writer.token, precondition: writer.precondition)
+            writes[writer.version] = Write(
+                key: writer.object.key, token: writer.token, precondition: writer.precondition)
         }
         if let key = SimulationModel.deletedKey(actor) { deletesOpen[key, default: 0] += 1 }
     }
 
     private static func deletedKey(_ actor: any SimulatedActor) -> String? {
-        guard let transaction = actor as? SimulatedTransaction, case .delete(let object) = transaction.call else { return nil }
+        guard let transaction = actor as? SimulatedTransaction, case .delete(let object) = transaction.call else {
+            return nil
+        }
         return object.key
     }
 
@@ -55,7 +58,8 @@ struct SimulationModel: Sendable {
 
     static func outcome(_ actor: any SimulatedActor) -> String {
         switch actor {
-        case let writer as SimulatedWriter: "PUT \(writer.object.key) \(writer.token): \(writer.result.map { "\($0)" } ?? "nothing")"
+        case let writer as SimulatedWriter:
+            "PUT \(writer.object.key) \(writer.token): \(writer.result.map { "\($0)" } ?? "nothing")"
         case let reader as SimulatedReader: "GET \(reader.object.key): \(reader.finding.map { "\($0)" } ?? "nothing")"
         case let one as SimulatedTransaction: "\(one.call): \(one.answer.map { "\($0)" } ?? "nothing")"
         default: "\(type(of: actor))"
@@ -80,7 +84,8 @@ struct SimulationModel: Sendable {
             return wasCurrent ? nil : "acknowledged, but never visible: \(writer.object.key) \(writer.token)"
         case .preconditionFailed, .noSuchKey, .noSuchBucket, .refused:
             writes[writer.version]?.fate = .refused
-            return wasCurrent ? "the client was told that it failed, but it is visible: \(writer.object.key) \(writer.token)" : nil
+            return wasCurrent
+                ? "the client was told that it failed, but it is visible: \(writer.object.key) \(writer.token)" : nil
         case .unknown, nil:
             writes[writer.version]?.fate = .unknown
             return nil
@@ -130,7 +135,9 @@ struct SimulationModel: Sendable {
         write.wasCurrent = true
         writes[version] = write
         if write.key != key { return "\(key) has the version of another key" }
-        if write.precondition.verdict(current: etagBefore) != .passes { return "\(key): the condition of \(write.token) did not hold" }
+        if write.precondition.verdict(current: etagBefore) != .passes {
+            return "\(key): the condition of \(write.token) did not hold"
+        }
         if write.fate == .refused { return "\(key): a write that was refused became visible: \(write.token)" }
         return nil
     }

@@ -172,7 +172,8 @@ package final class BodyFanOut: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let goesOn = state.withLock { state in
-                    guard let taken = state.taken[index], taken == state.sequence, state.end == nil, !Task.isCancelled else { return true }
+                    guard let taken = state.taken[index], taken == state.sequence, state.end == nil, !Task.isCancelled
+                    else { return true }
                     state.readers[index] = continuation
                     return false
                 }

@@ -72,7 +72,8 @@ package final class ContentVerifier: BodyReader {
 
     private func finish() throws(BodyError) {
         guard box.received == version.size else {
-            throw .contentMismatch(code: S3ErrorCode.badDigest.rawValue, message: "\(box.received) bytes instead of \(version.size)")
+            throw .contentMismatch(
+                code: S3ErrorCode.badDigest.rawValue, message: "\(box.received) bytes instead of \(version.size)")
         }
         let computed: String
         if version.partSizes.isEmpty {
@@ -82,7 +83,8 @@ package final class ContentVerifier: BodyReader {
             computed = Hex.encode(Digest.hash(.md5, box.partDigests)) + "-\(version.partSizes.count)"
         }
         guard computed == version.digests.etag else {
-            throw .contentMismatch(code: S3ErrorCode.badDigest.rawValue, message: "ETag \(computed) instead of \(version.digests.etag)")
+            throw .contentMismatch(
+                code: S3ErrorCode.badDigest.rawValue, message: "ETag \(computed) instead of \(version.digests.etag)")
         }
     }
 }

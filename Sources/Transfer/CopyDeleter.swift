@@ -12,9 +12,12 @@ package struct CopyDeleter: Sendable {
         // 30 random bits as a fraction.
         let jitter = Double(context.identifiers.makeNameSuffix() & 0x3FFF_FFFF) / Double(1 << 30)
         guard let store = context.stores[doomed.copy.backend] else {
-            return .failed(retryAfter: backoff.pause(after: doomed.attempts, jitter: jitter), evidence: "no connection is configured")
+            return .failed(
+                retryAfter: backoff.pause(after: doomed.attempts, jitter: jitter),
+                evidence: "no connection is configured")
         }
-        var machine = DeleteProtocol(doomed, horizon: store.capabilities.lateArrivalHorizon, backoff: backoff, jitter: jitter)
+        var machine = DeleteProtocol(
+            doomed, horizon: store.capabilities.lateArrivalHorizon, backoff: backoff, jitter: jitter)
         var effects = machine.start()
         while let effect = effects.first {
             effects.removeFirst()

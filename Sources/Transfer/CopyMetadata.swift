@@ -43,7 +43,9 @@ package enum CopyMetadata {
 
     /// Shortest first, so that as many as possible stay.
     private static func optional(_ headers: ObjectHeaders) -> [(String, String)] {
-        let standard = headers.standard.map { ("sluice-header-\($0.key)", PercentCoding.encode($0.value, keepingSlash: true)) }
+        let standard = headers.standard.map {
+            ("sluice-header-\($0.key)", PercentCoding.encode($0.value, keepingSlash: true))
+        }
         let user = headers.user.map { name, value in
             ("sluice-user-\(PercentCoding.encode(name).lowercased())", PercentCoding.encode(value, keepingSlash: true))
         }
@@ -63,7 +65,9 @@ package enum CopyMetadata {
         package var headers: ObjectHeaders
         /// Some headers did not fit.
         package var isTruncated: Bool
-        package init(bucket: String, key: String, version: VersionID, size: Int64?, headers: ObjectHeaders, isTruncated: Bool) {
+        package init(
+            bucket: String, key: String, version: VersionID, size: Int64?, headers: ObjectHeaders, isTruncated: Bool
+        ) {
             self.bucket = bucket
             self.key = key
             self.version = version
@@ -90,7 +94,8 @@ package enum CopyMetadata {
             }
         }
         return Description(
-            bucket: bucket, key: key, version: VersionID(version), size: entries["sluice-size"].flatMap { Int64($0) }, headers: headers,
+            bucket: bucket, key: key, version: VersionID(version), size: entries["sluice-size"].flatMap { Int64($0) },
+            headers: headers,
             isTruncated: entries[truncation.0] != nil)
     }
 

@@ -51,9 +51,12 @@ package struct CopyMover: Sendable {
         return .catalogFailed(.internalError(evidence: "the move ended without a result"))
     }
 
-    private func intend(_ candidate: CopyCandidate, _ version: VersionID, _ token: LeaseToken) async -> MoveProtocol.Event {
+    private func intend(_ candidate: CopyCandidate, _ version: VersionID, _ token: LeaseToken) async
+        -> MoveProtocol.Event
+    {
         do throws(CatalogError) {
-            let outcome = try await moves.intendCopy(candidate, of: version, token: token, lease: context.limits.writeLease)
+            let outcome = try await moves.intendCopy(
+                candidate, of: version, token: token, lease: context.limits.writeLease)
             context.crashPlan.reached(.afterMoveIntent)
             return .intended(outcome)
         } catch {
@@ -80,7 +83,8 @@ package struct CopyMover: Sendable {
     ) async -> MoveProtocol.Event {
         let version = claimed.placed.version
         guard let store = context.stores[candidate.backend] else {
-            return .copyFailed(.target(StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured")))
+            return .copyFailed(
+                .target(StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured")))
         }
         let reader = CopyReader(version, sources, range: nil, context: context, report: report)
         do throws(ReadFailure) {
@@ -89,17 +93,20 @@ package struct CopyMover: Sendable {
             return .copyFailed(.unreadable(error.errors))
         }
         let metadata = CopyMetadata.make(
-            bucket: claimed.bucketName, key: version.object.key, version: version.id, size: version.size, headers: version.headers)
+            bucket: claimed.bucketName, key: version.object.key, version: version.id, size: version.size,
+            headers: version.headers)
         let writes = writes
         let context = context
         let result: Result<StoredObject, StoreError> = await LeaseKeeper.keeping(
-            context, { () async throws(CatalogError) in
+            context,
+            { () async throws(CatalogError) in
                 try await writes.renew(version.id, token: token, lease: context.limits.writeLease)
             }
         ) {
             do throws(StoreError) {
                 let stored = try await store.put(
-                    candidate.physicalKey, length: version.size, body: ContentVerifier(reader, version), metadata: metadata,
+                    candidate.physicalKey, length: version.size, body: ContentVerifier(reader, version),
+                    metadata: metadata,
                     ifAbsent: store.capabilities.conditionalCreate)
                 try FanOutWriter.check(stored, etag: version.digests.etag, candidate)
                 return .success(stored)

@@ -83,7 +83,8 @@ package final class CopyReader: BodyReader {
         let isWhole = offset == 0 && end == size
         let reading = try await store.get(copy.physicalKey, range: isWhole ? nil : ByteRange(offset, end))
         guard reading.length == end - offset, reading.object.size == size || !isWhole else {
-            throw StoreError(.corrupt, mayArriveLate: false, evidence: "\(copy.physicalKey) has another size than \(size)")
+            throw StoreError(
+                .corrupt, mayArriveLate: false, evidence: "\(copy.physicalKey) has another size than \(size)")
         }
         state.withLock { $0.current = (copy, reading.body) }
     }

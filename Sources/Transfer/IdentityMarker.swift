@@ -15,7 +15,9 @@ package enum IdentityMarker {
 
     private static func text(_ uid: ID128) -> String { "sluice-backend \(uid)\n" }
 
-    package static func read(_ store: any ObjectReading, keyPrefix: String, uid: ID128) async throws(StoreError) -> Finding {
+    package static func read(_ store: any ObjectReading, keyPrefix: String, uid: ID128) async throws(StoreError)
+        -> Finding
+    {
         let reading: StoreReading
         do throws(StoreError) {
             reading = try await store.get(key(keyPrefix), range: nil)
@@ -32,13 +34,16 @@ package enum IdentityMarker {
     }
 
     /// A marker that is there already is looked at, not overwritten; first by reading, since not every backend honours `ifAbsent`.
-    package static func write(_ store: any ObjectStore, keyPrefix: String, uid: ID128) async throws(StoreError) -> Finding {
+    package static func write(_ store: any ObjectStore, keyPrefix: String, uid: ID128) async throws(StoreError)
+        -> Finding
+    {
         let before = try await read(store, keyPrefix: keyPrefix, uid: uid)
         guard before == .absent else { return before }
         let bytes = Bytes(text(uid))
         do throws(StoreError) {
             _ = try await store.put(
-                key(keyPrefix), length: Int64(bytes.count), body: BytesReader(bytes), metadata: StoredMetadata(contentType: "text/plain"),
+                key(keyPrefix), length: Int64(bytes.count), body: BytesReader(bytes),
+                metadata: StoredMetadata(contentType: "text/plain"),
                 ifAbsent: true)
         } catch {
             guard error.code == .alreadyExists else { throw error }

@@ -22,7 +22,9 @@ package struct PhysicalName: Sendable, Equatable {
     package init(keyPrefix: String, bucket: String, key: String, version: VersionID, suffix: UInt32) {
         let tail = Array("~\(version.raw.base32).".utf8) + PhysicalName.suffixText(suffix)
         let front = Array("\(keyPrefix)\(bucket)/".utf8)
-        let segments = key.utf8.split(separator: 0x2F, omittingEmptySubsequences: false).map { PhysicalName.encoded(Array($0)) }
+        let segments = key.utf8.split(separator: 0x2F, omittingEmptySubsequences: false).map {
+            PhysicalName.encoded(Array($0))
+        }
         var middle = Array(segments.joined(separator: [0x2F]))
         let fits =
             front.count + middle.count + tail.count <= PhysicalName.nameMax
@@ -86,7 +88,9 @@ extension PhysicalName {
     private static func key(_ middle: [UInt8]) -> Parts.Key? {
         if middle.starts(with: long) {
             let hash = middle.dropFirst(long.count)
-            guard hash.count == 64, hash.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else { return nil }
+            guard hash.count == 64, hash.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else {
+                return nil
+            }
             return .hashed(String(decoding: hash, as: UTF8.self))
         }
         var decoded: [[UInt8]] = []

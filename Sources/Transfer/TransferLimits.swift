@@ -40,7 +40,8 @@ package struct TransferContext: Sendable {
     /// A new candidate with a name that was never used.
     package func candidate(_ backend: BackendID, bucketName: String, key: String, version: VersionID) -> CopyCandidate {
         let name = PhysicalName(
-            keyPrefix: keyPrefixes[backend] ?? "", bucket: bucketName, key: key, version: version, suffix: identifiers.makeNameSuffix())
+            keyPrefix: keyPrefixes[backend] ?? "", bucket: bucketName, key: key, version: version,
+            suffix: identifiers.makeNameSuffix())
         return CopyCandidate(id: identifiers.makeCopyID(), backend: backend, physicalKey: name.text)
     }
 }

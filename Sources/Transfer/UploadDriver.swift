@@ -62,14 +62,17 @@ package struct UploadDriver: Sendable {
                 _ = try await uploads.abort(id, object: request.object, force: true)
                 return .refused(
                     .insufficientBackends(
-                        admitted: outcome.admitted.count, required: request.requirement.minAck, refusals: Array(outcome.refused.values)))
+                        admitted: outcome.admitted.count, required: request.requirement.minAck,
+                        refusals: Array(outcome.refused.values)))
             }
             let metadata = CopyMetadata.make(
-                bucket: request.bucketName, key: request.object.key, version: version, size: nil, headers: request.headers)
+                bucket: request.bucketName, key: request.object.key, version: version, size: nil,
+                headers: request.headers)
             let (opened, errors) = await open(candidates.filter { outcome.admitted.contains($0.id) }, metadata)
             guard opened.count >= request.requirement.minAck else {
                 _ = try await uploads.abort(id, object: request.object, force: true)
-                return .refused(.backendsFailed(succeeded: opened.count, required: request.requirement.minAck, errors: errors))
+                return .refused(
+                    .backendsFailed(succeeded: opened.count, required: request.requirement.minAck, errors: errors))
             }
             guard try await uploads.open(id, backendUploadIDs: opened) else { return .refused(.fenceLost) }
             return .created(id)
@@ -83,7 +86,9 @@ package struct UploadDriver: Sendable {
         case failed(StoreError)
     }
 
-    private func open(_ candidates: [CopyCandidate], _ metadata: StoredMetadata) async -> ([CopyID: String], [StoreError]) {
+    private func open(_ candidates: [CopyCandidate], _ metadata: StoredMetadata) async -> (
+        [CopyID: String], [StoreError]
+    ) {
         let context = context
         let openings = await withTaskGroup(of: Opening.self) { group in
             for candidate in candidates {
@@ -130,11 +135,13 @@ package struct UploadDriver: Sendable {
         let targets = upload.copies.map { CopyCandidate(id: $0.copy, backend: $0.backend, physicalKey: $0.physicalKey) }
         let ids = Dictionary(upload.copies.map { ($0.copy, $0.backendUploadID ?? "") }) { first, _ in first }
         guard !targets.isEmpty else { return .noSuchUpload }
-        let outcomes: [Outcome] = await FanOutWriter.write(targets, body, context) { (target, store, reader) async throws(StoreError) in
+        let outcomes: [Outcome] = await FanOutWriter.write(targets, body, context) {
+            (target, store, reader) async throws(StoreError) in
             let part = try await store.putPart(
                 target.physicalKey, uploadID: ids[target.id] ?? "", number: number, length: size, body: reader)
             if let etag = body.contentDigests?.etag, ETag.isMD5(part.etag), part.etag.lowercased() != etag {
-                throw StoreError(.corrupt, mayArriveLate: true, evidence: "part \(number): ETag \(part.etag) instead of \(etag)")
+                throw StoreError(
+                    .corrupt, mayArriveLate: true, evidence: "part \(number): ETag \(part.etag) instead of \(etag)")
             }
             return .stored(target.id, part)
         } failed: { _, error in
@@ -149,13 +156,17 @@ package struct UploadDriver: Sendable {
             }
         }
         if let error = errors.compactMap(\.bodyError).first { return .refused(.bodyFailed(error)) }
-        guard let digests = body.contentDigests, etags.count >= min(requirement.minAck, targets.count), !etags.isEmpty else {
+        guard let digests = body.contentDigests, etags.count >= min(requirement.minAck, targets.count), !etags.isEmpty
+        else {
             let isGone = etags.isEmpty && errors.allSatisfy { $0.code == .noSuchUpload }
-            return isGone ? .noSuchUpload : .refused(.backendsFailed(succeeded: etags.count, required: requirement.minAck, errors: errors))
+            return isGone
+                ? .noSuchUpload
+                : .refused(.backendsFailed(succeeded: etags.count, required: requirement.minAck, errors: errors))
         }
         context.crashPlan.reached(.afterPart)
         let part = UploadPart(
-            number: number, attempt: context.identifiers.makeLeaseToken(), size: size, etag: digests.etag, checksums: digests.checksums,
+            number: number, attempt: context.identifiers.makeLeaseToken(), size: size, etag: digests.etag,
+            checksums: digests.checksums,
             backendETags: etags)
         do throws(CatalogError) {
             return try await uploads.record(part, of: upload.id)
@@ -171,7 +182,8 @@ package struct UploadDriver: Sendable {
     ///
     /// - Parameter digests: what clients will see, from the chosen parts
     package func complete(
-        _ id: UploadID, object: ObjectName, chosen: [ChosenPart], requirement: WriteRequirement, precondition: WritePrecondition,
+        _ id: UploadID, object: ObjectName, chosen: [ChosenPart], requirement: WriteRequirement,
+        precondition: WritePrecondition,
         readGrace: Duration, digests: @Sendable (Upload, [UploadPart]) -> ContentDigests
     ) async -> CompleteResult {
         let upload: Upload
@@ -195,11 +207,14 @@ package struct UploadDriver: Sendable {
         _ upload: Upload, _ parts: [UploadPart], _ digests: ContentDigests, _ requirement: WriteRequirement,
         _ precondition: WritePrecondition, _ readGrace: Duration
     ) async -> CompleteResult {
-        let candidates = upload.copies.map { CopyCandidate(id: $0.copy, backend: $0.backend, physicalKey: $0.physicalKey) }
+        let candidates = upload.copies.map {
+            CopyCandidate(id: $0.copy, backend: $0.backend, physicalKey: $0.physicalKey)
+        }
         let size = parts.reduce(0) { $0 + $1.size }
         // The intent was made at Create: the machine begins with it admitted.
         var machine = WriteProtocol(
-            candidates: candidates, requirement: WriteRequirement(ack: candidates.count, minAck: min(requirement.minAck, candidates.count)),
+            candidates: candidates,
+            requirement: WriteRequirement(ack: candidates.count, minAck: min(requirement.minAck, candidates.count)),
             resolveAttemptsMax: context.limits.resolveAttemptsMax)
         _ = machine.start()
         var effects = machine.handle(.intended(IntentOutcome(admitted: candidates.map(\.id), refused: [:])))
@@ -213,11 +228,13 @@ package struct UploadDriver: Sendable {
             case .commit(let uploaded, let failed):
                 context.crashPlan.reached(.afterBackendComplete)
                 let commit = WriteCommit(
-                    object: upload.object, version: upload.version, token: upload.token, uploaded: uploaded, failed: failed,
+                    object: upload.object, version: upload.version, token: upload.token, uploaded: uploaded,
+                    failed: failed,
                     digests: digests, partSizes: parts.map(\.size), precondition: precondition, readGrace: readGrace,
                     upload: upload.id, size: size)
                 effects += machine.handle(await WriteSteps.commit(commit, writes, context))
-            case .resolve: effects += machine.handle(await WriteSteps.resolve(upload.version, readGrace, writes, context))
+            case .resolve:
+                effects += machine.handle(await WriteSteps.resolve(upload.version, readGrace, writes, context))
             case .giveUp:
                 // The upload stays `completing`, so that the client may try again with the same parts.
                 effects += machine.handle(.gaveUp)
@@ -256,7 +273,8 @@ package struct UploadDriver: Sendable {
             var stored: [StoredPart] = []
             for part in parts {
                 guard let etag = part.backendETags[copy.copy] else {
-                    throw StoreError(.rejected, mayArriveLate: false, evidence: "part \(part.number) is not on this backend")
+                    throw StoreError(
+                        .rejected, mayArriveLate: false, evidence: "part \(part.number) is not on this backend")
                 }
                 stored.append(StoredPart(number: part.number, etag: etag, size: part.size))
             }
@@ -266,7 +284,8 @@ package struct UploadDriver: Sendable {
             // An earlier Complete may have succeeded: what stands under the name decides, never a guess.
             let found = try await store.head(copy.physicalKey)
             let etag = multipartETag(parts, on: copy.copy)
-            guard found.size == size, etag == nil || !isMultipartETag(found.etag) || found.etag.lowercased() == etag else {
+            guard found.size == size, etag == nil || !isMultipartETag(found.etag) || found.etag.lowercased() == etag
+            else {
                 throw StoreError(
                     .corrupt, mayArriveLate: true,
                     evidence: "\(copy.physicalKey) has \(found.size) bytes instead of \(size), or ETag \(found.etag)")
@@ -279,7 +298,9 @@ package struct UploadDriver: Sendable {
     private static func multipartETag(_ parts: [UploadPart], on copy: CopyID) -> String? {
         var digests: [UInt8] = []
         for part in parts {
-            guard let etag = part.backendETags[copy], ETag.isMD5(etag), let digest = Hex.decode(etag) else { return nil }
+            guard let etag = part.backendETags[copy], ETag.isMD5(etag), let digest = Hex.decode(etag) else {
+                return nil
+            }
             digests += digest
         }
         return Hex.encode(Digest.hash(.md5, digests)) + "-\(parts.count)"

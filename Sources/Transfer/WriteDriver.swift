@@ -52,7 +52,8 @@ package struct WriteDriver: Sendable {
             context.candidate($0, bucketName: request.bucketName, key: request.object.key, version: version)
         }
         var machine = WriteProtocol(
-            candidates: candidates, requirement: request.requirement, resolveAttemptsMax: context.limits.resolveAttemptsMax)
+            candidates: candidates, requirement: request.requirement,
+            resolveAttemptsMax: context.limits.resolveAttemptsMax)
         var effects = machine.start()
         while let effect = effects.first {
             effects.removeFirst()
@@ -60,7 +61,8 @@ package struct WriteDriver: Sendable {
             case .finish(let result): return result
             case .intend(let chosen, let isAdditional):
                 let intent = WriteIntent(
-                    object: request.object, version: version, size: request.size, headers: request.headers, candidates: chosen,
+                    object: request.object, version: version, size: request.size, headers: request.headers,
+                    candidates: chosen,
                     token: token, lease: context.limits.writeLease, isAdditional: isAdditional)
                 effects += machine.handle(await intend(intent))
             case .upload(let ids):
@@ -72,7 +74,8 @@ package struct WriteDriver: Sendable {
                     digests: body.contentDigests ?? ContentDigests(etag: ""), precondition: request.precondition,
                     readGrace: request.readGrace)
                 effects += machine.handle(await WriteSteps.commit(commit, ledger, context))
-            case .resolve: effects += machine.handle(await WriteSteps.resolve(version, request.readGrace, ledger, context))
+            case .resolve:
+                effects += machine.handle(await WriteSteps.resolve(version, request.readGrace, ledger, context))
             case .giveUp(let late):
                 await WriteSteps.giveUp(version, token, late, ledger)
                 effects += machine.handle(.gaveUp)
@@ -92,15 +95,18 @@ package struct WriteDriver: Sendable {
     }
 
     private func upload(
-        _ chosen: [CopyCandidate], _ request: WriteRequest, _ version: VersionID, _ token: LeaseToken, _ body: any DigestingBody
+        _ chosen: [CopyCandidate], _ request: WriteRequest, _ version: VersionID, _ token: LeaseToken,
+        _ body: any DigestingBody
     ) async -> [WriteProtocol.Event] {
         let metadata = CopyMetadata.make(
-            bucket: request.bucketName, key: request.object.key, version: version, size: request.size, headers: request.headers)
+            bucket: request.bucketName, key: request.object.key, version: version, size: request.size,
+            headers: request.headers)
         let ledger = ledger
         let context = context
         let sensor = TouchSensor(body)
         let events: [WriteProtocol.Event] = await LeaseKeeper.keeping(
-            context, { () async throws(CatalogError) in
+            context,
+            { () async throws(CatalogError) in
                 try await ledger.renew(version, token: token, lease: context.limits.writeLease)
             }
         ) {
@@ -136,7 +142,9 @@ private final class TouchSensor: BodyReader {
 
 /// Steps that PUT and Complete share.
 enum WriteSteps {
-    static func commit(_ commit: WriteCommit, _ ledger: any WriteLedger, _ context: TransferContext) async -> WriteProtocol.Event {
+    static func commit(_ commit: WriteCommit, _ ledger: any WriteLedger, _ context: TransferContext) async
+        -> WriteProtocol.Event
+    {
         context.crashPlan.reached(.afterUpload)
         do throws(CatalogError) {
             let outcome = try await ledger.commit(commit)
@@ -174,7 +182,8 @@ enum FanOutWriter {
     ) async -> [Outcome] {
         @Sendable func one(_ target: CopyCandidate, _ reader: any BodyReader) async -> Outcome {
             guard let store = context.stores[target.backend] else {
-                return failed(target, StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured"))
+                return failed(
+                    target, StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured"))
             }
             do throws(StoreError) { return try await put(target, store, reader) } catch { return failed(target, error) }
         }
@@ -206,7 +215,8 @@ enum FanOutWriter {
     /// Where a backend's ETag is an MD5, it must be ours.
     static func check(_ stored: StoredObject, etag: String?, _ candidate: CopyCandidate) throws(StoreError) {
         guard let etag, ETag.isMD5(stored.etag), ETag.isMD5(etag), stored.etag.lowercased() != etag else { return }
-        throw StoreError(.corrupt, mayArriveLate: true, evidence: "\(candidate.physicalKey): ETag \(stored.etag) instead of \(etag)")
+        throw StoreError(
+            .corrupt, mayArriveLate: true, evidence: "\(candidate.physicalKey): ETag \(stored.etag) instead of \(etag)")
     }
 }
 
@@ -220,7 +230,9 @@ enum LeaseKeeper {
             group.addTask { await body() }
             group.addTask {
                 while !Task.isCancelled {
-                    do throws(CancellationError) { try await context.sleep(context.limits.writeLease / 3) } catch { return nil }
+                    do throws(CancellationError) { try await context.sleep(context.limits.writeLease / 3) } catch {
+                        return nil
+                    }
                     // A renewal that fails is tried again; if the lease is lost, the commit's fence says so.
                     do throws(CatalogError) { if try await !renew() { return nil } } catch { continue }
                 }

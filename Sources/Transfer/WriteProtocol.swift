@@ -142,7 +142,8 @@ package struct WriteProtocol: Sendable, Equatable {
             return [.resolve]
         case (.givingUp(let refusal), .gaveUp): return finish(.refused(refusal))
         // Repeated and late messages change nothing.
-        case (.intending, _), (.uploading, _), (.committing, _), (.resolving, _), (.givingUp, _), (.finished, _): return []
+        case (.intending, _), (.uploading, _), (.committing, _), (.resolving, _), (.givingUp, _), (.finished, _):
+            return []
         }
     }
 
@@ -168,7 +169,8 @@ package struct WriteProtocol: Sendable, Equatable {
 
     private var tooFew: WriteRefusal {
         .backendsFailed(
-            succeeded: uploaded.count, required: requirement.ack, errors: failed.sorted { $0.key < $1.key }.map { $0.value })
+            succeeded: uploaded.count, required: requirement.ack,
+            errors: failed.sorted { $0.key < $1.key }.map { $0.value })
     }
 
     private mutating func committed(_ outcome: CommitOutcome, _ copies: Int) -> [Effect] {

@@ -89,7 +89,9 @@ final class ClientExchange: Sendable {
         _ head: Bytes, _ length: Int64, _ reader: any BodyReader, _ slot: Slot
     ) async throws(ClientError) -> ClientResponse {
         try await write([head])
-        if request.expectsContinue, let early = try await readHead(orInvitationUntil: .now + ClientExchange.continueTimeout) {
+        if request.expectsContinue,
+            let early = try await readHead(orInvitationUntil: .now + ClientExchange.continueTimeout)
+        {
             state.withLock { $0.isAnswered = true }
             return response(early, slot)
         }
@@ -139,7 +141,9 @@ final class ClientExchange: Sendable {
             state.withLock { $0.upload = .sent(.now) }
         } catch {
             let isAnswered = state.withLock { state in
-                if !state.isAnswered { state.upload = .failed(error == .cancelled ? .cancelled : .bodyFailed(error), .now) }
+                if !state.isAnswered {
+                    state.upload = .failed(error == .cancelled ? .cancelled : .bodyFailed(error), .now)
+                }
                 return state.isAnswered
             }
             // The server must not take what it got for the whole.
@@ -189,8 +193,12 @@ final class ClientExchange: Sendable {
                 continue
             }
             do throws(StreamError) {
-                let until = min(limit ?? answerDeadline(), limit == nil && isUploading ? .now + ClientExchange.uploadCheck : .distantFuture)
-                guard let more = try await stream.read(capacity: ClientExchange.headReadSize, deadline: until) else { throw .closed }
+                let until = min(
+                    limit ?? answerDeadline(),
+                    limit == nil && isUploading ? .now + ClientExchange.uploadCheck : .distantFuture)
+                guard let more = try await stream.read(capacity: ClientExchange.headReadSize, deadline: until) else {
+                    throw .closed
+                }
                 state.withLock { state in
                     state.hasReceived = true
                     state.input = state.input.isEmpty ? more : Bytes(state.input.array + more.array)
@@ -244,11 +252,13 @@ final class ClientExchange: Sendable {
             return (state.input, false)
         }
         let limits = MessageBody.Limits(idle: request.timeouts.idle, bytesPerSecondMin: 0)
-        let body = MessageBody(stream, parsed.framing, input: rest, limits: limits, onEnd: { isClean in
-            withExtendedLifetime(slot) {
-                if isClean && isWhole && parsed.keepsAlive { giveBack() } else { stream.close() }
-            }
-        })
+        let body = MessageBody(
+            stream, parsed.framing, input: rest, limits: limits,
+            onEnd: { isClean in
+                withExtendedLifetime(slot) {
+                    if isClean && isWhole && parsed.keepsAlive { giveBack() } else { stream.close() }
+                }
+            })
         let length: Int64? =
             switch parsed.framing {
             case .none: 0

@@ -149,7 +149,9 @@ package final class HTTPClient: Sendable {
         }
     }
 
-    private func exchange(_ stream: SocketStream, _ request: ClientRequest, _ key: PoolKey, _ loop: EventLoop) -> ClientExchange {
+    private func exchange(_ stream: SocketStream, _ request: ClientRequest, _ key: PoolKey, _ loop: EventLoop)
+        -> ClientExchange
+    {
         ClientExchange(stream, request) { [weak self] in
             guard let self else { return stream.close() }
             self.giveBack(stream, key, loop)
@@ -159,7 +161,10 @@ package final class HTTPClient: Sendable {
     // MARK: Pool
 
     private func enter(_ key: PoolKey, _ loop: EventLoop, within limit: Duration) async throws(ClientError) {
-        enum Entry { case granted, refused, wait(Waiter) }
+        enum Entry {
+            case granted, refused
+            case wait(Waiter)
+        }
         let entry = state.withLock { state in
             if state.inUse[key, default: 0] < limits.connectionsMax {
                 state.inUse[key, default: 0] += 1
@@ -185,7 +190,8 @@ package final class HTTPClient: Sendable {
         timer.cancel()
         guard outcome == .ready else {
             state.withLock { $0.waiting[key]?.removeAll { $0 === waiter } }
-            throw outcome == .cancelled ? .cancelled : .connect(evidence: "all \(limits.connectionsMax) connections are in use")
+            throw outcome == .cancelled
+                ? .cancelled : .connect(evidence: "all \(limits.connectionsMax) connections are in use")
         }
     }
 
@@ -287,7 +293,8 @@ package final class HTTPClient: Sendable {
             do throws(WaitError) {
                 found = try await pool.run(until: deadline, on: loop) { RawAddress.resolve(address, passive: false) }
             } catch {
-                throw error == .cancelled ? .cancelled : .unresolved(host: endpoint.host, evidence: "no answer from the resolver")
+                throw error == .cancelled
+                    ? .cancelled : .unresolved(host: endpoint.host, evidence: "no answer from the resolver")
             }
         }
         do throws(ResolveError) { return try found.get() } catch {

@@ -86,7 +86,9 @@ package final class HTTPServer: Sendable {
         }
         // Between the two bindings of a port that the system chose, somebody else may get it: then it chooses again.
         for _ in 0..<(address.port == 0 ? HTTPServer.portChoicesMax - 1 : 0) {
-            do throws(ListenError) { return try start(address, raw, on: group) } catch .inUse { continue } catch { throw error }
+            do throws(ListenError) { return try start(address, raw, on: group) } catch .inUse { continue } catch {
+                throw error
+            }
         }
         return try start(address, raw, on: group)
     }
@@ -103,7 +105,10 @@ package final class HTTPServer: Sendable {
         do throws(ListenError) {
             for loop in group.loops { try listen(address, bound, on: loop) }
         } catch {
-            for listener in state.withLock({ state in defer { state.listeners = [] }; return state.listeners }) { listener.close() }
+            for listener in state.withLock({ state in
+                defer { state.listeners = [] }
+                return state.listeners
+            }) { listener.close() }
             throw error
         }
         return port
@@ -121,7 +126,9 @@ package final class HTTPServer: Sendable {
         }
     }
 
-    private static func listener(_ address: SocketAddress, _ raw: RawAddress, reusesPort: Bool) throws(ListenError) -> CInt {
+    private static func listener(_ address: SocketAddress, _ raw: RawAddress, reusesPort: Bool) throws(ListenError)
+        -> CInt
+    {
         let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
         let fd = socket(raw.family, type, 0)
         guard fd >= 0 else { throw .failed(address, evidence: SystemError("socket").description) }
@@ -153,12 +160,16 @@ package final class HTTPServer: Sendable {
             case .failure(let error):
                 switch error.errno {
                 // The rest are errors of a connection that died in the queue (accept(2)).
-                case EINTR, ECONNABORTED, EPROTO, ENOPROTOOPT, ENETDOWN, EHOSTDOWN, EHOSTUNREACH, ENETUNREACH, EOPNOTSUPP, EPERM: continue
+                case EINTR, ECONNABORTED, EPROTO, ENOPROTOOPT, ENETDOWN, EHOSTDOWN, EHOSTUNREACH, ENETUNREACH,
+                    EOPNOTSUPP, EPERM:
+                    continue
                 case EAGAIN:
                     listener.drainedReadable()
                     do throws(WaitError) { try await listener.readable() } catch { return }
                 case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-                    logger.error("cannot accept a connection; raise the limit of open files", [("error", .string(error.description))])
+                    logger.error(
+                        "cannot accept a connection; raise the limit of open files",
+                        [("error", .string(error.description))])
                     do throws(CancellationError) { try await loop.sleep(for: .milliseconds(100)) } catch { return }
                 default: return
                 }

@@ -43,7 +43,8 @@ final class MessageBody: BodyReader, @unchecked Sendable {
     ///     unfinished, or when the peer sent more than the body
     init(
         _ stream: SocketStream, _ framing: Framing, input: Bytes, limits: Limits,
-        beforeFirstRead: (@Sendable () async throws(StreamError) -> Void)? = nil, onEnd: (@Sendable (Bool) -> Void)? = nil
+        beforeFirstRead: (@Sendable () async throws(StreamError) -> Void)? = nil,
+        onEnd: (@Sendable (Bool) -> Void)? = nil
     ) {
         self.stream = stream
         self.limits = limits
@@ -190,7 +191,9 @@ final class MessageBody: BodyReader, @unchecked Sendable {
         waitedInWindow += waited
         receivedInWindow += Int64(count)
         guard waitedInWindow > limits.rateWindow else { return }
-        if Double(receivedInWindow) < Double(limits.bytesPerSecondMin) * (waitedInWindow / .seconds(1)) { throw .tooSlow }
+        if Double(receivedInWindow) < Double(limits.bytesPerSecondMin) * (waitedInWindow / .seconds(1)) {
+            throw .tooSlow
+        }
         waitedInWindow = .zero
         receivedInWindow = 0
     }

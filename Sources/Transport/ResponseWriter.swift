@@ -61,7 +61,8 @@ struct ResponseWriter: Sendable {
     }
 
     /// The head goes out with the first run.
-    private func stream(_ head: Bytes, _ length: Int64?, _ reader: any BodyReader) async throws(StreamError) -> Outcome {
+    private func stream(_ head: Bytes, _ length: Int64?, _ reader: any BodyReader) async throws(StreamError) -> Outcome
+    {
         var head: Bytes? = head
         var sent: Int64 = 0
         while true {

@@ -125,7 +125,8 @@ final class ServerConnection: Sendable {
         let response = await handler.respond(
             to: Request(head: parsed.head, contentLength: length, body: body, peer: peer, isTLS: stream.isTLS))
         // Never before the response: a client may wait for it before it sends the rest.
-        let keepsAlive = parsed.keepsAlive && body.isDrainable(limit: limits.drainMax) && !state.withLock { $0.isStopping }
+        let keepsAlive =
+            parsed.keepsAlive && body.isDrainable(limit: limits.drainMax) && !state.withLock { $0.isStopping }
         let outcome = try await writer.send(response, to: parsed.head.method, keepsAlive: keepsAlive)
         switch outcome {
         case .sent where keepsAlive:
@@ -150,7 +151,8 @@ final class ServerConnection: Sendable {
             }
         }
         let bodyLimits = MessageBody.Limits(
-            idle: limits.bodyIdleTimeout, bytesPerSecondMin: limits.bodyBytesPerSecondMin, rateWindow: limits.bodyRateWindow)
+            idle: limits.bodyIdleTimeout, bytesPerSecondMin: limits.bodyBytesPerSecondMin,
+            rateWindow: limits.bodyRateWindow)
         return MessageBody(stream, parsed.framing, input: rest, limits: bodyLimits, beforeFirstRead: invite)
     }
 }

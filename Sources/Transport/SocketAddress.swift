@@ -25,7 +25,9 @@ package struct Endpoint: Hashable, Sendable {
             return nil
         }
         let authority = rest.hasSuffix("/") ? rest.dropLast() : rest
-        guard let address = SocketAddress(String(authority), defaultPort: scheme == .https ? 443 : 80) else { return nil }
+        guard let address = SocketAddress(String(authority), defaultPort: scheme == .https ? 443 : 80) else {
+            return nil
+        }
         self.init(scheme: scheme, host: address.host, port: address.port)
     }
 
@@ -50,13 +52,16 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     package init?(_ text: String, defaultPort: Int? = nil) {
         var host = text
         var port = defaultPort
-        if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]"), text.hasPrefix("[") || text.firstIndex(of: ":") == colon {
+        if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]"),
+            text.hasPrefix("[") || text.firstIndex(of: ":") == colon
+        {
             guard let value = Int(text[text.index(after: colon)...]), (0...65_535).contains(value) else { return nil }
             host = String(text[..<colon])
             port = value
         }
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        guard !host.isEmpty, let port, host.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x2F && $0 != 0x40 && $0 < 0x7F }) else {
+        guard !host.isEmpty, let port, host.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x2F && $0 != 0x40 && $0 < 0x7F })
+        else {
             return nil
         }
         self.init(host: host, port: port)

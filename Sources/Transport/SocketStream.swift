@@ -194,7 +194,8 @@ package final class SocketStream: Sendable {
             for run in [first] + rest where filled < recordMax {
                 let count = min(run.count, recordMax - filled)
                 run.withUnsafeBytes { source in
-                    UnsafeMutableRawBufferPointer(rebasing: target[filled...]).copyMemory(from: UnsafeRawBufferPointer(rebasing: source[..<count]))
+                    UnsafeMutableRawBufferPointer(rebasing: target[filled...]).copyMemory(
+                        from: UnsafeRawBufferPointer(rebasing: source[..<count]))
                 }
                 filled += count
             }
@@ -211,7 +212,9 @@ package final class SocketStream: Sendable {
                     let run = place == 0 ? runs[index].dropFirst(offset) : runs[index + place]
                     run.withUnsafeBytes { bytes in
                         vectors.initializeElement(
-                            at: place, to: iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count))
+                            at: place,
+                            to: iovec(
+                                iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count))
                     }
                 }
                 var message = msghdr()

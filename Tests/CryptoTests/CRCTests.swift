@@ -9,14 +9,17 @@ import Testing
     }
 
     /// Check values of the catalogue of parametrised CRC algorithms, and RFC 3720 §B.4 for CRC-32C.
-    @Test(arguments: [
-        (CRC.Algorithm.crc32, Array("123456789".utf8), 0xCBF4_3926), (.crc32c, Array("123456789".utf8), 0xE306_9283),
-        (.crc64nvme, Array("123456789".utf8), 0xAE8B_1486_0A79_9888),
-        (.crc32, [], 0), (.crc32c, [], 0), (.crc64nvme, [], 0),
-        (.crc32c, [UInt8](repeating: 0, count: 32), 0x8A91_36AA), (.crc32c, [UInt8](repeating: 0xFF, count: 32), 0x62A8_AB43),
-        (.crc32c, Array(0..<32), 0x46DD_794E),
-        (.crc32, Array("The quick brown fox jumps over the lazy dog".utf8), 0x414F_A339),
-    ] as [(CRC.Algorithm, [UInt8], UInt64)])
+    @Test(
+        arguments: [
+            (CRC.Algorithm.crc32, Array("123456789".utf8), 0xCBF4_3926),
+            (.crc32c, Array("123456789".utf8), 0xE306_9283),
+            (.crc64nvme, Array("123456789".utf8), 0xAE8B_1486_0A79_9888),
+            (.crc32, [], 0), (.crc32c, [], 0), (.crc64nvme, [], 0),
+            (.crc32c, [UInt8](repeating: 0, count: 32), 0x8A91_36AA),
+            (.crc32c, [UInt8](repeating: 0xFF, count: 32), 0x62A8_AB43),
+            (.crc32c, Array(0..<32), 0x46DD_794E),
+            (.crc32, Array("The quick brown fox jumps over the lazy dog".utf8), 0x414F_A339),
+        ] as [(CRC.Algorithm, [UInt8], UInt64)])
     func `values match the published ones`(algorithm: CRC.Algorithm, bytes: [UInt8], value: UInt64) {
         #expect(crc(algorithm, bytes).value == value)
     }

@@ -101,7 +101,8 @@ import Testing
         await withTaskGroup(of: Bool.self) { group in
             for _ in 0..<8 {
                 group.addTask {
-                    (0..<500).allSatisfy { _ in Hex.encode(key.authenticate("what do ya want for nothing?")) == expected }
+                    (0..<500).allSatisfy { _ in Hex.encode(key.authenticate("what do ya want for nothing?")) == expected
+                    }
                 }
             }
             for await isRight in group { #expect(isRight) }

@@ -57,7 +57,10 @@ private func outcome(_ wait: () async throws(WaitError) -> Void) async -> WaitEr
             try await descriptor.readable()
             #expect(take(mine, 8) == 3)
             descriptor.readShort()
-            #expect(await outcome { () async throws(WaitError) in try await descriptor.readable(deadline: .now + .seconds(5)) } == nil)
+            #expect(
+                await outcome { () async throws(WaitError) in
+                    try await descriptor.readable(deadline: .now + .seconds(5))
+                } == nil)
             #expect(take(mine, 8) == 0)
         }
     }
@@ -86,7 +89,10 @@ private func outcome(_ wait: () async throws(WaitError) -> Void) async -> WaitEr
             defer { descriptor.close() }
             while put(mine, 65_536) > 0 {}
             descriptor.drainedWritable()
-            #expect(await outcome { () async throws(WaitError) in try await descriptor.writable(deadline: .now + .milliseconds(20)) } == .timedOut)
+            #expect(
+                await outcome { () async throws(WaitError) in
+                    try await descriptor.writable(deadline: .now + .milliseconds(20))
+                } == .timedOut)
             loop.spawn { while take(theirs, 65_536) > 0 {} }
             try await descriptor.writable(deadline: .now + .seconds(5))
             #expect(put(mine, 1) == 1)
@@ -100,7 +106,10 @@ private func outcome(_ wait: () async throws(WaitError) -> Void) async -> WaitEr
             defer { close(theirs) }
             let descriptor = try loop.watch(mine, .edge)
             var outcomes: [WaitError?] = []
-            outcomes.append(await outcome { () async throws(WaitError) in try await descriptor.readable(deadline: .now + .milliseconds(10)) })
+            outcomes.append(
+                await outcome { () async throws(WaitError) in
+                    try await descriptor.readable(deadline: .now + .milliseconds(10))
+                })
             for isClose in [false, true] {
                 let seen = Mutex<WaitError?>(nil)
                 let waiting = loop.spawn {
@@ -147,7 +156,10 @@ private func outcome(_ wait: () async throws(WaitError) -> Void) async -> WaitEr
             // Nothing is read in between, and yet each wait ends.
             for _ in 0..<3 { try await descriptor.readable(deadline: .now + .seconds(5)) }
             #expect(take(mine, 8) == 2)
-            #expect(await outcome { () async throws(WaitError) in try await descriptor.readable(deadline: .now + .milliseconds(10)) } == .timedOut)
+            #expect(
+                await outcome { () async throws(WaitError) in
+                    try await descriptor.readable(deadline: .now + .milliseconds(10))
+                } == .timedOut)
             async let reading: Void = descriptor.readable(deadline: .now + .seconds(5))
             try await descriptor.writable(deadline: .now + .seconds(5))
             _ = put(theirs, 1)
@@ -190,7 +202,11 @@ private func outcome(_ wait: () async throws(WaitError) -> Void) async -> WaitEr
                     received.withLock { $0 += count }
                 } else {
                     descriptor.drainedReadable()
-                    if await outcome({ () async throws(WaitError) in try await descriptor.readable(deadline: .now + .seconds(5)) }) != nil { return }
+                    if await outcome({ () async throws(WaitError) in
+                        try await descriptor.readable(deadline: .now + .seconds(5))
+                    }) != nil {
+                        return
+                    }
                 }
             }
         }

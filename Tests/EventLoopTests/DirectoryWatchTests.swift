@@ -20,7 +20,10 @@ private final class Scratch: Sendable {
         guard let directory = opendir(path) else { return }
         var names: [String] = []
         while let entry = readdir(directory) {
-            names.append(withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } })
+            names.append(
+                withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                })
         }
         closedir(directory)
         for name in names where name != "." && name != ".." { remove("\(path)/\(name)") }
@@ -55,14 +58,18 @@ private final class Scratch: Sendable {
     @Test func `a file that is written in the directory`() async throws {
         let scratch = try Scratch()
         scratch.make("specs")
-        #expect(try await notices("specs", in: scratch) { $0.put("specs/fleet.yaml", "a") } == [.timedOut, .mayHaveChanged])
+        #expect(
+            try await notices("specs", in: scratch) { $0.put("specs/fleet.yaml", "a") } == [.timedOut, .mayHaveChanged])
     }
 
     @Test func `a file that an editor replaces by another`() async throws {
         let scratch = try Scratch()
         scratch.put("fleet.yaml", "a")
         scratch.put("fleet.yaml~new", "b")
-        #expect(try await notices("fleet.yaml", in: scratch) { $0.move("fleet.yaml~new", "fleet.yaml") } == [.timedOut, .mayHaveChanged])
+        #expect(
+            try await notices("fleet.yaml", in: scratch) { $0.move("fleet.yaml~new", "fleet.yaml") } == [
+                .timedOut, .mayHaveChanged,
+            ])
     }
 
     @Test func `the swap of a link within a mounted volume, as Kubernetes does it`() async throws {
@@ -75,7 +82,10 @@ private final class Scratch: Sendable {
         scratch.link("..data/fleet.yaml", "fleet.yaml")
         scratch.link("..2", "..data_tmp")
         for name in ["", "fleet.yaml"] {
-            #expect(try await notices(name, in: scratch) { $0.move("..data_tmp", "..data") } == [.timedOut, .mayHaveChanged])
+            #expect(
+                try await notices(name, in: scratch) { $0.move("..data_tmp", "..data") } == [
+                    .timedOut, .mayHaveChanged,
+                ])
             scratch.link("..1", "..data_tmp")
         }
     }

@@ -12,7 +12,11 @@ func onLoop<R: Sendable>(_ body: @escaping @Sendable (EventLoop) async throws ->
         do { result = .success(try await body(loop)) } catch { result = .failure(error) }
         outcome.withLock { $0 = result }
     }
-    await withTaskCancellationHandler { await root.value } onCancel: { root.cancel() }
+    await withTaskCancellationHandler {
+        await root.value
+    } onCancel: {
+        root.cancel()
+    }
     guard let result = outcome.withLock({ $0 }) else { throw CancellationError() }
     return try result.get()
 }

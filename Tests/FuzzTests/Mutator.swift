@@ -3,8 +3,10 @@ import TestSupport
 /// Changes inputs the way that finds mistakes in parsers: bits, runs, words of the formats, pieces of other inputs.
 struct Mutator {
     private static let words = [
-        "\r\n", "\n", "\0", "%00", "%2F", "..", "<", ">", "</", "/>", "&#x0;", "&#xFFFFFFFF;", "]]>", "<!--", "<!DOCTYPE", "\"", "'", "=",
-        ";", ",", ":", "-1", "0", "9223372036854775808", "18446744073709551616", "é", "\u{FEFF}", "\u{202E}", "{", "}", "[", "]", "\\u",
+        "\r\n", "\n", "\0", "%00", "%2F", "..", "<", ">", "</", "/>", "&#x0;", "&#xFFFFFFFF;", "]]>", "<!--",
+        "<!DOCTYPE", "\"", "'", "=",
+        ";", ",", ":", "-1", "0", "9223372036854775808", "18446744073709551616", "é", "\u{FEFF}", "\u{202E}", "{", "}",
+        "[", "]", "\\u",
         "\\", "e999", "&", "?", "*", "--", "AWS4-HMAC-SHA256",
     ].map { Array($0.utf8) }
     private static let bytesMax = 1 << 16
@@ -36,7 +38,9 @@ struct Mutator {
             input.insert(contentsOf: other[start..<min(other.count, start + random.below(64))], at: place)
         case 5: input.insert(contentsOf: input[place..<min(input.count, place + random.below(32))], at: place)
         case 6: input.removeLast(input.count - place)
-        default: input.insert(contentsOf: [UInt8](repeating: UInt8(random.below(256)), count: 1 << random.below(12)), at: place)
+        default:
+            input.insert(
+                contentsOf: [UInt8](repeating: UInt8(random.below(256)), count: 1 << random.below(12)), at: place)
         }
     }
 }

@@ -15,16 +15,19 @@ import Testing
 /// `SLUICE_FUZZ_SECONDS` sets how long each parser runs (default 0.3), `SLUICE_FUZZ_SEED` repeats a run.
 @Suite("Fuzzed parsers") struct ParserFuzzTests {
     private static let environment = ProcessInfo.processInfo.environment
-    private static let time = Duration.milliseconds(Int64((Double(environment["SLUICE_FUZZ_SECONDS"] ?? "") ?? 0.3) * 1000))
+    private static let time = Duration.milliseconds(
+        Int64((Double(environment["SLUICE_FUZZ_SECONDS"] ?? "") ?? 0.3) * 1000))
     /// Enough for a run to be worth something on a slow machine.
     private static let roundsMin = 200
 
     private func fuzz(_ name: String, _ parse: ([UInt8]) async throws -> Void) async throws {
-        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Corpus/\(name)")
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+            "Corpus/\(name)")
         let corpus = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
             .sorted { $0.path < $1.path }.map { Array(try Data(contentsOf: $0)) }
         try #require(!corpus.isEmpty)
-        let seed = ParserFuzzTests.environment["SLUICE_FUZZ_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0 ... .max)
+        let seed =
+            ParserFuzzTests.environment["SLUICE_FUZZ_SEED"].flatMap { UInt64($0) } ?? UInt64.random(in: 0 ... .max)
         // Before the first input: after a trap nothing can be printed any more.
         FileHandle.standardError.write(Data("fuzz \(name): SLUICE_FUZZ_SEED=\(seed)\n".utf8))
         for input in corpus { try await parse(input) }
@@ -62,7 +65,9 @@ import Testing
         try await fuzz("cors") { input in
             guard let rules = try? CORSDocument.rules(input) else { return }
             #expect(CORSDocument.rules(stored: CORSDocument.xml(rules)) == rules, "what is stored comes back")
-            for rule in rules { _ = CORSMatch([rule], origin: "https://a.example.net", method: "GET", headers: ["x-a"]) }
+            for rule in rules {
+                _ = CORSMatch([rule], origin: "https://a.example.net", method: "GET", headers: ["x-a"])
+            }
         }
         try await fuzz("acl") { input in _ = try? ACLDocument.canned(input) }
         try await fuzz("public-access-block") { input in
@@ -92,7 +97,9 @@ import Testing
     @Test func `JSON and the policies of forms`() async throws {
         try await fuzz("json") { input in
             if let value = try? JSONReader.parse(input) {
-                #expect((try? JSONReader.parse(Array(value.description.utf8)))?.description == value.description, "what is written is read")
+                #expect(
+                    (try? JSONReader.parse(Array(value.description.utf8)))?.description == value.description,
+                    "what is written is read")
             }
             _ = try? PostPolicy(base64: Base64.encode(input))
             _ = try? PostPolicy(base64: String(decoding: input, as: UTF8.self))
@@ -119,13 +126,17 @@ import Testing
             for line in String(decoding: input, as: UTF8.self).split(separator: "\n") {
                 for size in [Int64(0), 1, 10, .max] {
                     if case .part(let range) = RangeRequest(header: String(line), size: size) {
-                        #expect(0 <= range.lowerBound && range.lowerBound < range.upperBound && range.upperBound <= size, "\(line) of \(size)")
+                        #expect(
+                            0 <= range.lowerBound && range.lowerBound < range.upperBound && range.upperBound <= size,
+                            "\(line) of \(size)")
                     }
                 }
             }
         }
         try await fuzz("copy-source") { input in
-            for line in String(decoding: input, as: UTF8.self).split(separator: "\n") { _ = try? CopySource(String(line)) }
+            for line in String(decoding: input, as: UTF8.self).split(separator: "\n") {
+                _ = try? CopySource(String(line))
+            }
         }
     }
 
@@ -134,11 +145,16 @@ import Testing
             let text = String(decoding: input, as: UTF8.self)
             let fields = Fields([("Host", "s3.example.net"), ("Authorization", text), ("x-amz-content-sha256", text)])
             for head in [
-                RequestHead(method: .get, target: "/photos/k", fields: fields), RequestHead(method: .get, target: "/photos/k" + text, fields: Fields()),
+                RequestHead(method: .get, target: "/photos/k", fields: fields),
+                RequestHead(method: .get, target: "/photos/k" + text, fields: Fields()),
             ] {
-                guard let query = Query(raw: head.rawQuery), let claim = try? SignatureClaim.parse(head, query) else { continue }
+                guard let query = Query(raw: head.rawQuery), let claim = try? SignatureClaim.parse(head, query) else {
+                    continue
+                }
                 let verifier = SignatureVerifier(region: "us-east-1")
-                let isRefused = isRefused { _ = try verifier.verify(claim, head, secret: "secret", now: WallTime(seconds: 1_700_000_400)) }
+                let isRefused = isRefused {
+                    _ = try verifier.verify(claim, head, secret: "secret", now: WallTime(seconds: 1_700_000_400))
+                }
                 #expect(isRefused, "nobody can make up a signature")
             }
         }
@@ -148,11 +164,16 @@ import Testing
         try await fuzz("aws-chunked") { input in
             for isSigned in [true, false] {
                 let signing = ChunkSigning(
-                    signingKey: [UInt8](repeating: 7, count: 32), scope: SigningScope(date: "20231114", region: "us-east-1", service: "s3"),
+                    signingKey: [UInt8](repeating: 7, count: 32),
+                    scope: SigningScope(date: "20231114", region: "us-east-1", service: "s3"),
                     time: "20231114T222000Z", seed: String(repeating: "0", count: 64))
                 let reader = AWSChunkedReader(
-                    BytesReader(runs: stride(from: 0, to: input.count, by: 13).map { Bytes(Array(input[$0..<min($0 + 13, input.count)])) }),
-                    signing: isSigned ? signing : nil, hasTrailer: !isSigned, declaredTrailers: ["x-amz-checksum-crc32"], declaredLength: 5)
+                    BytesReader(
+                        runs: stride(from: 0, to: input.count, by: 13).map {
+                            Bytes(Array(input[$0..<min($0 + 13, input.count)]))
+                        }),
+                    signing: isSigned ? signing : nil, hasTrailer: !isSigned,
+                    declaredTrailers: ["x-amz-checksum-crc32"], declaredLength: 5)
                 var received = 0
                 do throws(BodyError) {
                     while let run = try await reader.next() { received += run.count }
@@ -167,8 +188,12 @@ import Testing
     @Test func `forms`() async throws {
         try await fuzz("form") { input in
             let head = RequestHead(
-                method: .post, target: "/photos", fields: Fields([("Content-Type", "multipart/form-data; boundary=----b")]))
-            let body = BytesReader(runs: stride(from: 0, to: input.count, by: 11).map { Bytes(Array(input[$0..<min($0 + 11, input.count)])) })
+                method: .post, target: "/photos",
+                fields: Fields([("Content-Type", "multipart/form-data; boundary=----b")]))
+            let body = BytesReader(
+                runs: stride(from: 0, to: input.count, by: 11).map {
+                    Bytes(Array(input[$0..<min($0 + 11, input.count)]))
+                })
             guard let form = try? await PostForm(head, contentLength: Int64(input.count), body: body) else { return }
             var received: Int64 = 0
             do throws(BodyError) {

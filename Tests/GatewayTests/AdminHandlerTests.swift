@@ -5,12 +5,15 @@ import Testing
 @testable import Gateway
 
 @Suite struct AdminHandlerTests {
-    private func answer(_ method: HTTP.Method, _ target: String, _ readiness: Readiness = Readiness()) async -> (Int, String) {
+    private func answer(_ method: HTTP.Method, _ target: String, _ readiness: Readiness = Readiness()) async -> (
+        Int, String
+    ) {
         let metrics = Metrics()
         metrics.counter("sluice_test_total", help: "Test.").add(2)
         let handler = AdminHandler(metrics: metrics) { readiness }
         let request = Request(
-            head: RequestHead(method: method, target: target), contentLength: 0, body: BytesReader(.empty), peer: "", isTLS: false)
+            head: RequestHead(method: method, target: target), contentLength: 0, body: BytesReader(.empty), peer: "",
+            isTLS: false)
         let response = await handler.respond(to: request)
         guard case .bytes(let bytes) = response.body else { return (response.head.status.code, "") }
         return (response.head.status.code, bytes.text)

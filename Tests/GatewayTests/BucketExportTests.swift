@@ -29,19 +29,22 @@ import Testing
     }
 
     @Test(arguments: [
-        SecretReference.environment(name: "A_B"), .file(path: "/run/secrets/with space"), .literal(Secret("quote\"back\\slash: #")),
+        SecretReference.environment(name: "A_B"), .file(path: "/run/secrets/with space"),
+        .literal(Secret("quote\"back\\slash: #")),
     ])
     func `the loader reads what was exported as the same bucket`(secret: SecretReference) throws {
         let cors = [
             CORSRule(
-                id: "x \"y\"", allowedOrigins: ["*", "https://*.a.test"], allowedMethods: ["GET", "PUT"], allowedHeaders: ["x-*"],
+                id: "x \"y\"", allowedOrigins: ["*", "https://*.a.test"], allowedMethods: ["GET", "PUT"],
+                allowedHeaders: ["x-*"],
                 exposeHeaders: ["ETag"], maxAge: .seconds(3600)),
             CORSRule(allowedOrigins: ["https://b.test"], allowedMethods: ["HEAD"]),
         ]
         let record = BucketRecord(
             id: BucketID(7), name: "made.by-me", isDeclared: false, createdAt: 0, owner: "key: with # odd",
             settings: [.cors: CORSDocument.xml(cors), .acl: "public-read"])
-        let export = BucketExport(record, credential: CredentialSpec(accessKeyID: "key: with # odd", secretAccessKey: secret))
+        let export = BucketExport(
+            record, credential: CredentialSpec(accessKeyID: "key: with # odd", secretAccessKey: secret))
         let loaded = try #require(try load(export.text)?.bucket("made.by-me"), "\(export.text)")
         #expect(loaded.credentials == export.bucket.credentials)
         #expect(loaded.cors == cors)

@@ -34,12 +34,16 @@ import Testing
             #expect(await harness.send(.put, "/mine").status == 200)
             _ = await harness.send(.put, "/mine/k", body: "content")
             for (method, target) in [
-                (HTTP.Method.get, "/mine"), (.get, "/mine/k"), (.put, "/mine/k"), (.delete, "/mine/k"), (.delete, "/mine"),
+                (HTTP.Method.get, "/mine"), (.get, "/mine/k"), (.put, "/mine/k"), (.delete, "/mine/k"),
+                (.delete, "/mine"),
                 (.get, "/mine?acl"), (.put, "/mine?acl"), (.get, "/mine/k?tagging"), (.get, "/mine?uploads"),
                 (.post, "/mine?delete"), (.put, "/mine?cors"),
             ] {
-                #expect(await harness.send(method, target, key: "lokikey").code == "AccessDenied", "\(method) \(target)")
-                #expect(await harness.send(method, target, proof: .none).code == "AccessDenied", "\(method) \(target) anonymous")
+                #expect(
+                    await harness.send(method, target, key: "lokikey").code == "AccessDenied", "\(method) \(target)")
+                #expect(
+                    await harness.send(method, target, proof: .none).code == "AccessDenied",
+                    "\(method) \(target) anonymous")
             }
             #expect(await harness.send(.put, "/mine", key: "lokikey").code == "BucketAlreadyExists")
             #expect(await harness.send(.get, "/", key: "lokikey").elements("Name") == ["logs", "photos"])
@@ -50,7 +54,9 @@ import Testing
         try await ClientBucketsTests.run { harness in
             #expect(await harness.send(.put, "/mine", key: "readerkey").code == "AccessDenied")
             #expect(await harness.send(.put, "/mine", proof: .none).code == "AccessDenied")
-            for name in ["ab", "Upper", "a..b", "-a-b", "192.168.0.1", String(repeating: "a", count: 64), "a_b", "xn--abc"] {
+            for name in [
+                "ab", "Upper", "a..b", "-a-b", "192.168.0.1", String(repeating: "a", count: 64), "a_b", "xn--abc",
+            ] {
                 #expect(await harness.send(.put, "/\(name)").code == "InvalidBucketName", "\(name)")
             }
         }
@@ -82,12 +88,16 @@ import Testing
         ("private", false, false, false), ("public-read", true, true, false), ("public-read-write", true, true, true),
         ("authenticated-read", false, true, false),
     ])
-    func `a canned ACL opens a bucket as far as it says`(acl: String, anyone: Bool, others: Bool, writes: Bool) async throws {
+    func `a canned ACL opens a bucket as far as it says`(acl: String, anyone: Bool, others: Bool, writes: Bool)
+        async throws
+    {
         try await ClientBucketsTests.run { harness in
             #expect(await harness.send(.put, "/mine", [("x-amz-acl", acl)]).status == 200)
             #expect(await harness.send(.get, "/mine", proof: .none).status == (anyone ? 200 : 403))
             #expect(await harness.send(.get, "/mine", key: "lokikey").status == (others ? 200 : 403))
-            #expect(await harness.send(.put, "/mine/k", body: "x", proof: .none, payload: .unsigned).status == (writes ? 200 : 403))
+            #expect(
+                await harness.send(.put, "/mine/k", body: "x", proof: .none, payload: .unsigned).status
+                    == (writes ? 200 : 403))
             // The bucket's ACL is about its list, not about its objects.
             _ = await harness.send(.put, "/mine/k", body: "x")
             #expect(await harness.send(.get, "/mine/k", proof: .none).status == 403)
@@ -95,7 +105,9 @@ import Testing
             let uri = "http://acs.amazonaws.com/groups/global/"
             #expect(shown.elements("URI").contains(uri + "AllUsers") == anyone)
             #expect(shown.elements("URI").contains(uri + "AuthenticatedUsers") == (others && !anyone))
-            #expect(await harness.send(.put, "/mine", [("x-amz-acl", acl == "private" ? "public-read" : "private")]).status == 409)
+            #expect(
+                await harness.send(.put, "/mine", [("x-amz-acl", acl == "private" ? "public-read" : "private")]).status
+                    == 409)
         }
     }
 
@@ -107,7 +119,9 @@ import Testing
             #expect(await harness.send(.get, "/mine/open", proof: .none).text == "open")
             #expect(await harness.send(.head, "/mine/open", proof: .none).status == 200)
             #expect(await harness.send(.get, "/mine/closed", proof: .none).code == "AccessDenied")
-            #expect(await harness.send(.get, "/mine/missing", proof: .none).code == "AccessDenied", "no listing, no learning")
+            #expect(
+                await harness.send(.get, "/mine/missing", proof: .none).code == "AccessDenied",
+                "no listing, no learning")
             #expect(await harness.send(.put, "/mine/closed?acl", [("x-amz-acl", "authenticated-read")]).status == 200)
             #expect(await harness.send(.get, "/mine/closed", key: "lokikey").text == "closed")
             #expect(await harness.send(.get, "/mine/closed?acl", key: "lokikey").code == "AccessDenied")
@@ -126,8 +140,11 @@ import Testing
             let everybody = "<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>"
             #expect(await harness.send(.put, "/mine?acl", body: document(everybody, "READ")).status == 200)
             #expect(await harness.send(.get, "/mine", proof: .none).status == 200)
-            #expect(await harness.send(.put, "/mine?acl", body: document(everybody, "WRITE_ACP")).code == "NotImplemented")
-            #expect(await harness.send(.put, "/mine?acl", body: document("<ID>nobody</ID>", "READ")).code == "InvalidArgument")
+            #expect(
+                await harness.send(.put, "/mine?acl", body: document(everybody, "WRITE_ACP")).code == "NotImplemented")
+            #expect(
+                await harness.send(.put, "/mine?acl", body: document("<ID>nobody</ID>", "READ")).code
+                    == "InvalidArgument")
             #expect(
                 await harness.send(.put, "/mine?acl", body: document("<EmailAddress>a@b.c</EmailAddress>", "READ")).code
                     == "UnresolvableGrantByEmailAddress")
@@ -143,7 +160,8 @@ import Testing
             _ = await harness.send(.put, "/mine/k", [("x-amz-acl", "public-read")], body: "content")
             #expect(await harness.send(.get, "/mine?publicAccessBlock").code == "NoSuchPublicAccessBlockConfiguration")
             func block(_ name: String) async -> Int {
-                let document = "<PublicAccessBlockConfiguration><\(name)>true</\(name)></PublicAccessBlockConfiguration>"
+                let document =
+                    "<PublicAccessBlockConfiguration><\(name)>true</\(name)></PublicAccessBlockConfiguration>"
                 return await harness.send(.put, "/mine?publicAccessBlock", body: document).status
             }
             #expect(await block("IgnorePublicAcls") == 200)
@@ -153,7 +171,8 @@ import Testing
             #expect(await block("BlockPublicAcls") == 200)
             #expect(await harness.send(.get, "/mine/k", proof: .none).text == "content", "what is public stays")
             #expect(await harness.send(.put, "/mine?acl", [("x-amz-acl", "public-read")]).code == "AccessDenied")
-            #expect(await harness.send(.put, "/mine/n", [("x-amz-acl", "public-read")], body: "x").code == "AccessDenied")
+            #expect(
+                await harness.send(.put, "/mine/n", [("x-amz-acl", "public-read")], body: "x").code == "AccessDenied")
             #expect(await harness.send(.delete, "/mine?publicAccessBlock").status == 204)
             #expect(await harness.send(.put, "/mine?acl", [("x-amz-acl", "public-read")]).status == 200)
         }
@@ -177,7 +196,9 @@ import Testing
             for target in ["/photos?cors", "/photos?tagging", "/photos?publicAccessBlock"] {
                 #expect(await harness.send(.delete, target).code == "AccessDenied", "\(target)")
             }
-            #expect(await harness.send(.put, "/photos?acl", [("x-amz-acl", "public-read")]).code == "AccessControlListNotSupported")
+            #expect(
+                await harness.send(.put, "/photos?acl", [("x-amz-acl", "public-read")]).code
+                    == "AccessControlListNotSupported")
             #expect(await harness.send(.put, "/photos?acl", [("x-amz-acl", "private")]).status == 200)
         }
     }
@@ -205,7 +226,8 @@ import Testing
             #expect(await harness.send(.get, "/photos/secret/k", proof: .none).code == "AccessDenied")
             #expect(await harness.send(.get, "/photos?prefix=public/", proof: .none).code == "AccessDenied")
             for (method, target) in [
-                (HTTP.Method.put, "/photos/public/k"), (.delete, "/photos/public/k"), (.get, "/photos/public/k?tagging"),
+                (HTTP.Method.put, "/photos/public/k"), (.delete, "/photos/public/k"),
+                (.get, "/photos/public/k?tagging"),
                 (.get, "/photos/public/k?acl"), (.post, "/photos/public/k?uploads"), (.post, "/photos?delete"),
                 (.get, "/photos?versions&prefix=public/"), (.get, "/photos?uploads&prefix=public/"), (.get, "/logs/k"),
             ] {
@@ -224,7 +246,10 @@ import Testing
             await harness.put("public/k", "open")
             await harness.put("secret/k", "closed")
             #expect(await harness.send(.get, "/photos?prefix=public/", proof: .none).elements("Key") == ["public/k"])
-            #expect(await harness.send(.get, "/photos?list-type=2&prefix=public/", proof: .none).elements("Key") == ["public/k"])
+            #expect(
+                await harness.send(.get, "/photos?list-type=2&prefix=public/", proof: .none).elements("Key") == [
+                    "public/k"
+                ])
             #expect(await harness.send(.get, "/photos?prefix=", proof: .none).code == "AccessDenied")
             #expect(await harness.send(.get, "/photos?prefix=pub", proof: .none).code == "AccessDenied")
         }
@@ -242,7 +267,9 @@ import Testing
 
     @Test func `a preflight is answered by the first rule that matches`() async throws {
         try await GatewayHarness.run(photos: CORSTests.open) { harness in
-            func preflight(_ target: String, _ origin: String, _ method: String, _ headers: String? = nil) async -> GatewayHarness.Answer {
+            func preflight(_ target: String, _ origin: String, _ method: String, _ headers: String? = nil) async
+                -> GatewayHarness.Answer
+            {
                 var fields = [("Origin", origin), ("Access-Control-Request-Method", method)]
                 if let headers { fields.append(("Access-Control-Request-Headers", headers)) }
                 return await harness.send(.options, target, fields, proof: .none)
@@ -255,14 +282,20 @@ import Testing
             #expect(allowed.fields["access-control-expose-headers"] == "ETag")
             #expect(allowed.fields["access-control-max-age"] == "600")
             #expect(allowed.fields["vary"]?.contains("Origin") == true)
-            #expect(await preflight("/photos", "https://evil.test", "HEAD").fields["access-control-allow-origin"] == "*")
-            #expect(await preflight("/photos/k", "https://www.example.net", "PUT", "content-type").code == "AccessForbidden")
+            #expect(
+                await preflight("/photos", "https://evil.test", "HEAD").fields["access-control-allow-origin"] == "*")
+            #expect(
+                await preflight("/photos/k", "https://www.example.net", "PUT", "content-type").code == "AccessForbidden"
+            )
             #expect(await preflight("/photos/k", "https://www.example.net", "DELETE").code == "AccessForbidden")
             #expect(await preflight("/photos/k", "https://evil.test", "GET").code == "AccessForbidden")
             #expect(await preflight("/logs/k", "https://www.example.net", "GET").code == "AccessForbidden", "no rules")
-            #expect(await preflight("/nowhere/k", "https://www.example.net", "GET").code == "AccessForbidden", "no bucket")
+            #expect(
+                await preflight("/nowhere/k", "https://www.example.net", "GET").code == "AccessForbidden", "no bucket")
             #expect(await harness.send(.options, "/photos", proof: .none).code == "BadRequest")
-            #expect(await harness.send(.options, "/photos", [("Origin", "https://a.test")], proof: .none).code == "BadRequest")
+            #expect(
+                await harness.send(.options, "/photos", [("Origin", "https://a.test")], proof: .none).code
+                    == "BadRequest")
         }
     }
 
@@ -271,7 +304,8 @@ import Testing
             let origin = [("Origin", "https://www.example.net")]
             await harness.put("k", "content")
             #expect(
-                await harness.send(.get, "/photos/k", origin).fields["access-control-allow-origin"] == "https://www.example.net")
+                await harness.send(.get, "/photos/k", origin).fields["access-control-allow-origin"]
+                    == "https://www.example.net")
             let missing = await harness.send(.get, "/photos/missing", origin)
             #expect(missing.status == 404 && missing.fields["access-control-allow-origin"] == "https://www.example.net")
             let denied = await harness.send(.get, "/photos/k", origin, proof: .none)
@@ -283,8 +317,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("*", "anything", true), ("https://a.test", "https://a.test", true), ("https://a.test", "https://a.test.evil", false),
-        ("https://*.a.test", "https://x.a.test", true), ("https://*.a.test", "https://a.test", false), ("ab*ba", "aba", false),
+        ("*", "anything", true), ("https://a.test", "https://a.test", true),
+        ("https://a.test", "https://a.test.evil", false),
+        ("https://*.a.test", "https://x.a.test", true), ("https://*.a.test", "https://a.test", false),
+        ("ab*ba", "aba", false),
         ("a*", "a", true), ("*a", "ba", true), ("", "", true),
     ])
     func `a pattern has one star`(pattern: String, text: String, matches: Bool) {

@@ -16,17 +16,23 @@ import Testing
             #expect(copy.text.contains((head.fields["etag"] ?? "?").filter { $0 != "\"" }))
             let replaced = await harness.send(
                 .put, "/photos/to",
-                [("x-amz-copy-source", "photos/to"), ("x-amz-metadata-directive", "REPLACE"), ("x-amz-meta-size", "big")])
+                [
+                    ("x-amz-copy-source", "photos/to"), ("x-amz-metadata-directive", "REPLACE"),
+                    ("x-amz-meta-size", "big"),
+                ])
             #expect(replaced.status == 200)
             let after = await harness.send(.get, "/photos/to")
-            #expect(after.fields["x-amz-meta-color"] == nil && after.fields["x-amz-meta-size"] == "big" && after.text == "content")
+            #expect(
+                after.fields["x-amz-meta-color"] == nil && after.fields["x-amz-meta-size"] == "big"
+                    && after.text == "content")
         }
     }
 
     @Test func `a copy onto itself that changes nothing is refused`() async throws {
         try await GatewayHarness.run { harness in
             await harness.put("k", "x")
-            #expect(await harness.send(.put, "/photos/k", [("x-amz-copy-source", "/photos/k")]).code == "InvalidRequest")
+            #expect(
+                await harness.send(.put, "/photos/k", [("x-amz-copy-source", "/photos/k")]).code == "InvalidRequest")
         }
     }
 

@@ -25,7 +25,9 @@ import Testing
                 return "<Object><Key>\(escaped)</Key></Object>"
             }
             let answer = await harness.send(.post, "/photos?delete", body: "<Delete>\(objects.joined())</Delete>")
-            #expect(answer.elements("Deleted").count == 6 && answer.text.contains("a&amp;b") && answer.text.contains("&lt;c&gt;"))
+            #expect(
+                answer.elements("Deleted").count == 6 && answer.text.contains("a&amp;b")
+                    && answer.text.contains("&lt;c&gt;"))
             #expect(harness.catalog.calls(.delete) == 1)
             #expect(harness.catalog.tables.objects.values.allSatisfy { $0.current == nil })
         }

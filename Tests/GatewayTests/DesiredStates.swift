@@ -9,7 +9,8 @@ enum DesiredStates {
         buckets: ["a", "b"].map { name in
             BucketSpec(
                 name: name,
-                credentials: [CredentialSpec(accessKeyID: name, secretAccessKey: .literal(Secret("secret of \(name)")))])
+                credentials: [CredentialSpec(accessKeyID: name, secretAccessKey: .literal(Secret("secret of \(name)")))]
+            )
         })
 
     static func snapshot(_ desired: DesiredState) -> GatewaySnapshot {

@@ -53,7 +53,8 @@ import Testing
         try await GatewayHarness.run { harness in
             for call in MemoryCatalog.Call.allCases { harness.catalog.inject(.unavailable, into: call, times: 9) }
             for (method, target) in [
-                (HTTP.Method.get, "/photos/k"), (.head, "/photos/k"), (.delete, "/photos/k"), (.get, "/photos?list-type=2"),
+                (HTTP.Method.get, "/photos/k"), (.head, "/photos/k"), (.delete, "/photos/k"),
+                (.get, "/photos?list-type=2"),
                 (.get, "/photos?uploads"), (.delete, "/photos/k?uploadId=0000000000000000000000000z"),
             ] {
                 let answer = await harness.send(method, target)

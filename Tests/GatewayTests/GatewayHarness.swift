@@ -17,7 +17,9 @@ struct GatewayHarness: Sendable {
     static let logs = ServedBucket(
         id: BucketID(2), name: "logs", createdAt: 1_690_000_000_000_000, replication: ReplicationSpec(factor: 2))
 
-    enum Proof: Sendable, CaseIterable { case header, presigned, none, both, wrongSecret, wrongSecretPresigned, unknownKey }
+    enum Proof: Sendable, CaseIterable {
+        case header, presigned, none, both, wrongSecret, wrongSecretPresigned, unknownKey
+    }
 
     struct Answer: Sendable {
         var status: Int
@@ -69,7 +71,8 @@ struct GatewayHarness: Sendable {
         let served = backends.enumerated().map { index, store in
             ServedBackend(
                 standing: BackendStanding(
-                    id: BackendID(Int32(index + 1)), name: names[index], isEligible: true, isHealthy: true, quota: quota,
+                    id: BackendID(Int32(index + 1)), name: names[index], isEligible: true, isHealthy: true,
+                    quota: quota,
                     occupied: .zero),
                 keyPrefix: "sluice/", store: store)
         }
@@ -93,7 +96,8 @@ struct GatewayHarness: Sendable {
                 let id = BackendID(Int32(index + 1))
                 tables.backends[id] = BackendRecord(
                     id: id, uid: ID128(high: 9, low: UInt64(index)), name: name, phase: .active, isDeclared: true,
-                    spec: BackendSpec(name: name, location: .directory(path: "/" + name)), generation: 1, isMarked: true)
+                    spec: BackendSpec(name: name, location: .directory(path: "/" + name)), generation: 1, isMarked: true
+                )
                 tables.usage[id] = BackendUsage()
             }
         }
@@ -103,7 +107,8 @@ struct GatewayHarness: Sendable {
     /// Runs a test with jobs that may outlive their requests, as in the real program.
     static func run(
         domain: String? = nil, level: LogLevel = .info, ready: Bool = true, sleepsNotAtAll: Bool = false,
-        quota: ByteCount? = nil, creation: BucketCreation = .declaredOnly, photos edit: (inout ServedBucket) -> Void = { _ in },
+        quota: ByteCount? = nil, creation: BucketCreation = .declaredOnly,
+        photos edit: (inout ServedBucket) -> Void = { _ in },
         _ test: (GatewayHarness) async throws -> Void
     ) async throws {
         let (jobs, feed) = AsyncStream<@Sendable () async -> Void>.makeStream()
@@ -131,7 +136,8 @@ struct GatewayHarness: Sendable {
         let snapshots = SnapshotCell(ready ? fleet(backends, quota: quota, creation, edit) : nil)
         let server = GatewayServer(
             snapshots: snapshots,
-            services: GatewayServices(index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer),
+            services: GatewayServices(
+                index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer),
             settings: GatewaySettings(region: "us-east-1", domain: domain, tokenKey: Array("token key".utf8)),
             environment: environment, metrics: gatewayMetrics, logger: logger)
         let harness = GatewayHarness(

@@ -7,7 +7,8 @@ import Testing
 
 @Suite("Tags of objects") struct ObjectTaggingTests {
     private static func document(_ tags: [(String, String)]) -> String {
-        "<Tagging><TagSet>" + tags.map { "<Tag><Key>\($0.0)</Key><Value>\($0.1)</Value></Tag>" }.joined() + "</TagSet></Tagging>"
+        "<Tagging><TagSet>" + tags.map { "<Tag><Key>\($0.0)</Key><Value>\($0.1)</Value></Tag>" }.joined()
+            + "</TagSet></Tagging>"
     }
 
     @Test func `tags come with a PUT, are replaced, counted and removed, and the object stays as it is`() async throws {
@@ -18,10 +19,13 @@ import Testing
             let tags = await harness.send(.get, "/photos/k?tagging")
             #expect(tags.elements("Key") == ["a", "b"] && tags.elements("Value") == ["1", " c"])
             #expect(
-                await harness.send(.put, "/photos/k?tagging", body: ObjectTaggingTests.document([("z", "9")])).status == 200)
+                await harness.send(.put, "/photos/k?tagging", body: ObjectTaggingTests.document([("z", "9")])).status
+                    == 200)
             #expect(await harness.send(.get, "/photos/k?tagging").elements("Key") == ["z"])
             let after = await harness.send(.head, "/photos/k")
-            #expect(after.fields["etag"] == head.fields["etag"] && after.fields["last-modified"] == head.fields["last-modified"])
+            #expect(
+                after.fields["etag"] == head.fields["etag"]
+                    && after.fields["last-modified"] == head.fields["last-modified"])
             #expect(await harness.send(.delete, "/photos/k?tagging").status == 204)
             #expect(await harness.send(.get, "/photos/k?tagging").elements("Key") == [])
             #expect(await harness.send(.head, "/photos/k").fields["x-amz-tagging-count"] == nil)
@@ -70,7 +74,8 @@ import Testing
         try await GatewayHarness.run { harness in
             await harness.put("k", "content", [("x-amz-checksum-crc32", crc32("content"))])
             let name = "x-amz-object-attributes"
-            let all = await harness.send(.get, "/photos/k?attributes", [(name, "ETag,Checksum,ObjectSize, StorageClass")])
+            let all = await harness.send(
+                .get, "/photos/k?attributes", [(name, "ETag,Checksum,ObjectSize, StorageClass")])
             #expect(all.element("ETag") == ETag.unquoted(await harness.send(.head, "/photos/k").fields["etag"] ?? ""))
             #expect(all.element("ChecksumCRC32") == crc32("content") && all.element("ObjectSize") == "7")
             #expect(all.element("StorageClass") == "STANDARD" && all.fields["last-modified"] != nil)
@@ -96,7 +101,8 @@ import Testing
                     + "<ChecksumCRC32>\(crc32(text))</ChecksumCRC32></Part>"
             }
             #expect(
-                await harness.send(.post, "/photos/k?uploadId=\(upload)", body: complete + "</CompleteMultipartUpload>").status == 200)
+                await harness.send(.post, "/photos/k?uploadId=\(upload)", body: complete + "</CompleteMultipartUpload>")
+                    .status == 200)
             let wanted = [("x-amz-object-attributes", "ObjectParts")]
             let parts = await harness.send(.get, "/photos/k?attributes", wanted)
             #expect(parts.element("PartsCount") == "2" && parts.element("IsTruncated") == "false")
@@ -104,7 +110,8 @@ import Testing
             let page = await harness.send(.get, "/photos/k?attributes", wanted + [("x-amz-max-parts", "1")])
             #expect(page.elements("PartNumber") == ["1"] && page.element("IsTruncated") == "true")
             let rest = await harness.send(
-                .get, "/photos/k?attributes", wanted + [("x-amz-part-number-marker", page.element("NextPartNumberMarker") ?? "")])
+                .get, "/photos/k?attributes",
+                wanted + [("x-amz-part-number-marker", page.element("NextPartNumberMarker") ?? "")])
             #expect(rest.elements("PartNumber") == ["2"] && rest.element("IsTruncated") == "false")
             let tail = await harness.send(.get, "/photos/k?partNumber=2", [("x-amz-checksum-mode", "ENABLED")])
             #expect(tail.text == "tail" && tail.fields["x-amz-checksum-crc32"] == crc32("tail"))

@@ -31,7 +31,9 @@ import Testing
         ]
     }
 
-    private static func request(_ fields: [(String, String)], _ content: [UInt8], name: String = "a b.txt", to target: String = "/photos")
+    private static func request(
+        _ fields: [(String, String)], _ content: [UInt8], name: String = "a b.txt", to target: String = "/photos"
+    )
         -> Request
     {
         var body: [UInt8] = []
@@ -46,10 +48,13 @@ import Testing
             method: .post, target: target,
             fields: Fields([("Host", "s3.example.net"), ("Content-Type", "multipart/form-data; boundary=\(boundary)")]))
         return Request(
-            head: head, contentLength: Int64(body.count), body: BytesReader(Bytes(body)), peer: "192.0.2.1:5000", isTLS: false)
+            head: head, contentLength: Int64(body.count), body: BytesReader(Bytes(body)), peer: "192.0.2.1:5000",
+            isTLS: false)
     }
 
-    private static func form(key: String = "in/${filename}", type: String = "text/plain", extra: [(String, String)] = [])
+    private static func form(
+        key: String = "in/${filename}", type: String = "text/plain", extra: [(String, String)] = []
+    )
         -> [(String, String)]
     {
         signed([("key", key), ("Content-Type", type)] + extra, policy: policy(conditions))
@@ -62,8 +67,11 @@ import Testing
             let get = await harness.send(.get, "/photos/in/a%20b.txt")
             #expect(get.text == "content" && get.fields["content-type"] == "text/plain")
             let created = await harness.answer(
-                PostObjectTests.request(PostObjectTests.form(extra: [("success_action_status", "201")]), Array("x".utf8)))
-            #expect(created.status == 201 && created.element("Key") == "in/a b.txt" && created.element("Bucket") == "photos")
+                PostObjectTests.request(
+                    PostObjectTests.form(extra: [("success_action_status", "201")]), Array("x".utf8)))
+            #expect(
+                created.status == 201 && created.element("Key") == "in/a b.txt" && created.element("Bucket") == "photos"
+            )
         }
     }
 
@@ -79,28 +87,35 @@ import Testing
                 (
                     "expired",
                     PostObjectTests.signed(
-                        [("key", "in/k")], policy: PostObjectTests.policy(PostObjectTests.conditions, expires: "2020-01-01T00:00:00Z")),
+                        [("key", "in/k")],
+                        policy: PostObjectTests.policy(PostObjectTests.conditions, expires: "2020-01-01T00:00:00Z")),
                     content, "AccessDenied"
                 ),
                 (
                     "secret",
                     PostObjectTests.signed(
-                        [("key", "in/k")], policy: PostObjectTests.policy(PostObjectTests.conditions), secret: "wrong"), content,
+                        [("key", "in/k")], policy: PostObjectTests.policy(PostObjectTests.conditions), secret: "wrong"),
+                    content,
                     "SignatureDoesNotMatch"
                 ),
                 (
                     "stranger",
-                    PostObjectTests.signed([("key", "in/k")], policy: PostObjectTests.policy(PostObjectTests.conditions), key: "nobody"),
+                    PostObjectTests.signed(
+                        [("key", "in/k")], policy: PostObjectTests.policy(PostObjectTests.conditions), key: "nobody"),
                     content, "InvalidAccessKeyId"
                 ),
                 (
                     "reader",
                     PostObjectTests.signed(
-                        [("key", "in/k"), ("Content-Type", "text/plain")], policy: PostObjectTests.policy(PostObjectTests.conditions),
+                        [("key", "in/k"), ("Content-Type", "text/plain")],
+                        policy: PostObjectTests.policy(PostObjectTests.conditions),
                         key: "readerkey", secret: "readersecret"), content, "AccessDenied"
                 ),
                 ("no policy", [("key", "in/k")], content, "AccessDenied"),
-                ("no JSON", PostObjectTests.signed([("key", "in/k")], policy: "AAAA"), content, "InvalidPolicyDocument"),
+                (
+                    "no JSON", PostObjectTests.signed([("key", "in/k")], policy: "AAAA"), content,
+                    "InvalidPolicyDocument"
+                ),
                 ("no key", PostObjectTests.form(key: ""), content, "InvalidArgument"),
             ]
             for (name, fields, content, code) in cases {

@@ -66,9 +66,11 @@ import Testing
         ("x-amz-checksum-sha256", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "BadDigest"),
         ("x-amz-checksum-crc32", "AAAA", "InvalidRequest"), ("x-amz-sdk-checksum-algorithm", "CRC32", "InvalidRequest"),
         ("x-amz-acl", "public-read", "AccessControlListNotSupported"), ("x-amz-tagging", "aws:a=b", "InvalidTag"),
-        ("x-amz-storage-class", "GLACIER", "InvalidStorageClass"), ("x-amz-object-lock-mode", "GOVERNANCE", "NotImplemented"),
+        ("x-amz-storage-class", "GLACIER", "InvalidStorageClass"),
+        ("x-amz-object-lock-mode", "GOVERNANCE", "NotImplemented"),
         ("x-amz-server-side-encryption", "AES256", "NotImplemented"),
-        ("x-amz-server-side-encryption-customer-key", "k", "NotImplemented"), ("x-amz-grant-read", "id=1", "NotImplemented"),
+        ("x-amz-server-side-encryption-customer-key", "k", "NotImplemented"),
+        ("x-amz-grant-read", "id=1", "NotImplemented"),
     ])
     func `what cannot be kept as promised is refused and stores nothing`(
         name: String, value: String, code: String
@@ -86,7 +88,9 @@ import Testing
             await harness.put("k", Self.content, [("x-amz-checksum-crc32", "QU+jOQ==")])
             let mode = [("x-amz-checksum-mode", "ENABLED")]
             let head = await harness.send(.head, "/photos/k", mode)
-            #expect(head.fields["x-amz-checksum-crc32"] == "QU+jOQ==" && head.fields["x-amz-checksum-type"] == "FULL_OBJECT")
+            #expect(
+                head.fields["x-amz-checksum-crc32"] == "QU+jOQ==" && head.fields["x-amz-checksum-type"] == "FULL_OBJECT"
+            )
             #expect(await harness.send(.get, "/photos/k").fields["x-amz-checksum-crc32"] == nil)
             let part = await harness.send(.get, "/photos/k", mode + [("Range", "bytes=0-3")])
             #expect(part.fields["x-amz-checksum-crc32"] == nil && part.text == "The ")
@@ -103,7 +107,9 @@ import Testing
             await harness.put("k", "x", sent)
             let head = await harness.send(.head, "/photos/k")
             #expect(head.fields["content-encoding"] == "gzip")
-            for (name, value) in sent where name != "Content-Encoding" { #expect(head.fields[name] == value, "\(name)") }
+            for (name, value) in sent where name != "Content-Encoding" {
+                #expect(head.fields[name] == value, "\(name)")
+            }
             #expect(head.fields.all.contains { $0.name == "x-amz-meta-color" })
             await harness.put("only", "x", [("Content-Encoding", "aws-chunked")])
             #expect(await harness.send(.head, "/photos/only").fields["content-encoding"] == nil)
@@ -174,7 +180,8 @@ import Testing
     @Test func `odd keys are stored apart, byte for byte`() async throws {
         try await GatewayHarness.run { harness in
             let keys = [
-                "a", "a/", "a/b", "a//b", "/a", "./a", "../a", "a b", "a+b", "a%b", "a%2Fb", "\u{E9}", "e\u{301}", "\u{1F600}",
+                "a", "a/", "a/b", "a//b", "/a", "./a", "../a", "a b", "a+b", "a%b", "a%2Fb", "\u{E9}", "e\u{301}",
+                "\u{1F600}",
                 "~", "\n", String(repeating: "x", count: 1024),
             ]
             for (index, key) in keys.enumerated() { #expect(await harness.put(key, "\(index)").status == 200) }

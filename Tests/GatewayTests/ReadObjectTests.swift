@@ -14,7 +14,8 @@ import Testing
         ("bytes=-3", 206, "789", "bytes 7-9/10"), ("bytes=-99", 206, "0123456789", "bytes 0-9/10"),
         ("bytes=5-99", 206, "56789", "bytes 5-9/10"), ("bytes=10-", 416, "", nil), ("bytes=10-12", 416, "", nil),
         ("bytes=-0", 416, "", nil), ("bytes=5-2", 200, "0123456789", nil), ("bytes=a-b", 200, "0123456789", nil),
-        ("bytes=0-1,3-4", 200, "0123456789", nil), ("lines=0-1", 200, "0123456789", nil), ("bytes=", 200, "0123456789", nil),
+        ("bytes=0-1,3-4", 200, "0123456789", nil), ("lines=0-1", 200, "0123456789", nil),
+        ("bytes=", 200, "0123456789", nil),
         ("bytes=99999999999999999999-", 416, "", nil),
     ]
 
@@ -46,7 +47,8 @@ import Testing
             let cases: [([(String, String)], Int)] = [
                 ([("If-Modified-Since", modified)], 304), ([("If-Unmodified-Since", modified)], 200),
                 ([("If-None-Match", etag)], 304), ([("If-None-Match", "\"x\"")], 200), ([("If-Match", etag)], 200),
-                ([("If-Match", "\"x\"")], 412), ([("If-Match", etag), ("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT")], 200),
+                ([("If-Match", "\"x\"")], 412),
+                ([("If-Match", etag), ("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT")], 200),
                 ([("If-None-Match", "\"x\""), ("If-Modified-Since", modified)], 200),
                 ([("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT")], 412),
             ]
@@ -85,7 +87,9 @@ import Testing
             await harness.put("k", "content")
             for store in harness.backends { store.inject(.cutAfter(3), into: .get, times: 9) }
             let answer = await harness.send(.get, "/photos/k")
-            #expect("content".hasPrefix(answer.text) && answer.text.count < 7 && answer.bodyError != nil && answer.fields["content-length"] == "7")
+            #expect(
+                "content".hasPrefix(answer.text) && answer.text.count < 7 && answer.bodyError != nil
+                    && answer.fields["content-length"] == "7")
         }
     }
 

@@ -23,7 +23,8 @@ enum SignedRequest {
     static let secrets = ["photoskey": "photossecret", "readerkey": "readersecret", "lokikey": "lokisecret"]
 
     static func make(
-        _ method: HTTP.Method, _ target: String, _ headers: [(String, String)], _ content: [UInt8], key: String = "photoskey",
+        _ method: HTTP.Method, _ target: String, _ headers: [(String, String)], _ content: [UInt8],
+        key: String = "photoskey",
         proof: GatewayHarness.Proof = .header, payload: PayloadForm = .signed, chunkBytes: Int = 8,
         tamper: (inout [UInt8]) -> Void = { _ in }
     ) -> Request {
@@ -52,7 +53,8 @@ enum SignedRequest {
         var body = mode.isChunked ? chunked(content, head, secret, payload, chunkBytes) : content
         tamper(&body)
         return Request(
-            head: head, contentLength: Int64(body.count), body: BytesReader(Bytes(body)), peer: "192.0.2.1:5000", isTLS: false)
+            head: head, contentLength: Int64(body.count), body: BytesReader(Bytes(body)), peer: "192.0.2.1:5000",
+            isTLS: false)
     }
 
     /// `aws-chunked` framing, signed by AWS's chain where the form asks for it.
@@ -76,7 +78,8 @@ enum SignedRequest {
             var line = String(piece.count, radix: 16)
             if form != .streamingUnsigned {
                 let signature = sign([
-                    "AWS4-HMAC-SHA256-PAYLOAD", time, scope.text, previous, empty, Hex.encode(Digest.hash(.sha256, piece)),
+                    "AWS4-HMAC-SHA256-PAYLOAD", time, scope.text, previous, empty,
+                    Hex.encode(Digest.hash(.sha256, piece)),
                 ])
                 line += ";chunk-signature=\(signature)"
             }
@@ -89,7 +92,8 @@ enum SignedRequest {
         wire += Array((trailer + "\r\n").utf8)
         if form == .streamingSignedTrailer {
             let signature = sign([
-                "AWS4-HMAC-SHA256-TRAILER", time, scope.text, previous, Hex.encode(Digest.hash(.sha256, trailer + "\n")),
+                "AWS4-HMAC-SHA256-TRAILER", time, scope.text, previous,
+                Hex.encode(Digest.hash(.sha256, trailer + "\n")),
             ])
             wire += Array("x-amz-trailer-signature:\(signature)\r\n".utf8)
         }

@@ -30,7 +30,9 @@ import Testing
         }
     }
 
-    @Test func `a backend that refuses for certain is made up for, one that may have taken the bytes is not`() async throws {
+    @Test func `a backend that refuses for certain is made up for, one that may have taken the bytes is not`()
+        async throws
+    {
         try await GatewayHarness.run { harness in
             harness.backends[0].inject(.fail(.accessDenied), into: .put)
             #expect(await harness.put("sure", "content").status == 200)
@@ -60,7 +62,8 @@ import Testing
         try await GatewayHarness.run { harness in
             for id in 1...3 {
                 for _ in 0..<BackendHealth.failuresMax {
-                    harness.health.record(BackendID(Int32(id)), StoreError(.unreachable, mayArriveLate: false, evidence: ""))
+                    harness.health.record(
+                        BackendID(Int32(id)), StoreError(.unreachable, mayArriveLate: false, evidence: ""))
                 }
             }
             let none = await harness.put("k", "content")

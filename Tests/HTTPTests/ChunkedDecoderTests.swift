@@ -35,7 +35,9 @@ func dechunk(_ input: [UInt8], piece: Int = .max) -> Dechunked {
 }
 
 @Suite struct ChunkedDecoderTests {
-    private func dechunk(_ text: String, piece: Int = .max) -> Dechunked { HTTPTests.dechunk(Array(text.utf8), piece: piece) }
+    private func dechunk(_ text: String, piece: Int = .max) -> Dechunked {
+        HTTPTests.dechunk(Array(text.utf8), piece: piece)
+    }
 
     @Test func `chunks are joined, and the next message begins behind the end`() {
         let text = "5\r\nhello\r\nA;name=value\r\n 0123456789\r\n0\r\n\r\n"
@@ -52,9 +54,12 @@ func dechunk(_ input: [UInt8], piece: Int = .max) -> Dechunked {
     }
 
     @Test(arguments: [
-        "5\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhello0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "\r\n", ";x\r\n",
-        "0x5\r\nhello\r\n", "+5\r\nhello\r\n", "-1\r\n", " 5\r\nhello\r\n", "5 \r\nhello\r\n", "g\r\n", "5\r\r\nhello\r\n",
-        "FFFFFFFFFFFFFFFF\r\n", "1000000000000000\r\n", "5;a\rb\r\nhello\r\n", "5;\u{0}\r\nhello\r\n", "0\r\nA: b\n\r\n", "0\r\n folded\r\n\r\n",
+        "5\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhello0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "\r\n",
+        ";x\r\n",
+        "0x5\r\nhello\r\n", "+5\r\nhello\r\n", "-1\r\n", " 5\r\nhello\r\n", "5 \r\nhello\r\n", "g\r\n",
+        "5\r\r\nhello\r\n",
+        "FFFFFFFFFFFFFFFF\r\n", "1000000000000000\r\n", "5;a\rb\r\nhello\r\n", "5;\u{0}\r\nhello\r\n",
+        "0\r\nA: b\n\r\n", "0\r\n folded\r\n\r\n",
         "0\r\nA: b\r\n c\r\n\r\n", "0\r\nA : b\r\n\r\n", "0\r\nA: b\u{1}\r\n\r\n", "0\r\nno colon\r\n\r\n",
     ])
     func `malformed coding is refused`(text: String) {
@@ -66,7 +71,8 @@ func dechunk(_ input: [UInt8], piece: Int = .max) -> Dechunked {
         let long = String(repeating: "a", count: ChunkedDecoder.sizeLineMax)
         #expect(dechunk("5;\(long)") == .refused(400))
         #expect(dechunk("0\r\nA: \(String(repeating: "a", count: ChunkedDecoder.trailersMax))") == .refused(431))
-        #expect(dechunk("0\r\n" + String(repeating: "A: b\r\n", count: HeadLimits.fieldsMax + 1) + "\r\n") == .refused(431))
+        #expect(
+            dechunk("0\r\n" + String(repeating: "A: b\r\n", count: HeadLimits.fieldsMax + 1) + "\r\n") == .refused(431))
         let padded = "1;\(String(repeating: "e", count: 200))\r\nx\r\n"
         #expect(dechunk(String(repeating: padded, count: 10) + "0\r\n\r\n") != .refused(400))
         #expect(dechunk(String(repeating: padded, count: 100) + "0\r\n\r\n") == .refused(400))
@@ -75,7 +81,9 @@ func dechunk(_ input: [UInt8], piece: Int = .max) -> Dechunked {
     @Test func `a body that stops early is never complete`() {
         let text = "5\r\nhello\r\n0\r\nA: b\r\n\r\n"
         let bytes = Array(text.utf8)
-        for count in bytes.indices { #expect(HTTPTests.dechunk(Array(bytes[..<count])) == .needsMore, "\(count) bytes") }
+        for count in bytes.indices {
+            #expect(HTTPTests.dechunk(Array(bytes[..<count])) == .needsMore, "\(count) bytes")
+        }
     }
 
     @Test(arguments: 1...9) func `pieces of any size give the same result`(piece: Int) {

@@ -2,12 +2,13 @@ import HTTP
 import Testing
 
 @Suite struct DateFormatTests {
-    @Test(arguments: [
-        (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
-        (951_827_696, "Tue, 29 Feb 2000 12:34:56 GMT"), (1_369_353_600, "Fri, 24 May 2013 00:00:00 GMT"),
-        (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"), (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
-        (-1, "Wed, 31 Dec 1969 23:59:59 GMT"),
-    ] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_827_696, "Tue, 29 Feb 2000 12:34:56 GMT"), (1_369_353_600, "Fri, 24 May 2013 00:00:00 GMT"),
+            (4_107_542_399, "Sun, 28 Feb 2100 23:59:59 GMT"), (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+            (-1, "Wed, 31 Dec 1969 23:59:59 GMT"),
+        ] as [(Int64, String)])
     func `IMF-fixdate is written and read`(seconds: Int64, text: String) {
         #expect(WallTime(seconds: seconds).httpDate == text)
         #expect(WallTime(httpDate: text) == WallTime(seconds: seconds))
@@ -25,7 +26,8 @@ import Testing
 
     @Test(arguments: [
         "", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC", "Sunday, 06-Nov-94 08:49:37 GMT",
-        "Sun Nov  6 08:49:37 1994", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 94 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 94 08:49:37 GMT",
+        "Sun, 06 nov 1994 08:49:37 GMT",
         "Thu, 30 Feb 2023 00:00:00 GMT", "Thu, 29 Feb 2023 00:00:00 GMT", "Sun, 06 Nov 1994 24:00:00 GMT",
         "Sun, 06 Nov 1994 08:60:00 GMT", "Sun, 06 Nov 1994 8:49:37 GMT", "Sun, +6 Nov 1994 08:49:37 GMT",
         "Sun, 06 Nov 1994 08:49:37 GMT ", "20260101T000000Z",
@@ -33,7 +35,8 @@ import Testing
     func `another format is not a date of HTTP`(text: String) { #expect(WallTime(httpDate: text) == nil) }
 
     @Test(arguments: [
-        "", "20260101T000000", "2026-01-01T00:00:00Z", "20261301T000000Z", "20260101t000000Z", "2026010१T000000Z", "20260101T0000+0Z",
+        "", "20260101T000000", "2026-01-01T00:00:00Z", "20261301T000000Z", "20260101t000000Z", "2026010१T000000Z",
+        "20260101T0000+0Z",
     ])
     func `another format is not basic ISO 8601`(text: String) { #expect(WallTime(basicISO8601: text) == nil) }
 

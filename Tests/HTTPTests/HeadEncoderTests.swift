@@ -28,7 +28,8 @@ import Testing
 
     @Test func `neither a method nor a target can add a line or a word`() {
         var output: [UInt8] = []
-        let head = RequestHead(method: Method("GET /x HTTP/1.1\r\nA:"), target: "/a b HTTP/1.1\r\nX: y\u{0}\t", fields: Fields())
+        let head = RequestHead(
+            method: Method("GET /x HTTP/1.1\r\nA:"), target: "/a b HTTP/1.1\r\nX: y\u{0}\t", fields: Fields())
         HeadEncoder.request(head, into: &output)
         #expect(output.filter { $0 == 0x0A }.count == 2)
         #expect(output.filter { $0 == 0x20 }.count == 2)

@@ -49,7 +49,9 @@ struct SeededRandom: RandomNumberGenerator {
         return head.suffix(4).elementsEqual([13, 10, 13, 10]) && !head.contains(0)
             && head.filter { $0 == 13 }.count == head.filter { $0 == 10 }.count
             && lengths + encodings <= 1 && (parsed.framing == .none || lengths + encodings == 1)
-            && parsed.head.fields.all.allSatisfy { !$0.name.contains(" ") && !$0.value.utf8.contains { $0 < 32 && $0 != 9 } }
+            && parsed.head.fields.all.allSatisfy {
+                !$0.name.contains(" ") && !$0.value.utf8.contains { $0 < 32 && $0 != 9 }
+            }
     }
 
     @Test func `mutated heads are refused or unambiguous, and the same in pieces`() {
@@ -86,9 +88,13 @@ struct SeededRandom: RandomNumberGenerator {
         let seed = UInt64.random(in: 0 ... .max)
         var random = SeededRandom(seed)
         for _ in 0..<2_000 {
-            let input = (0..<Int.random(in: 0...200, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+            let input = (0..<Int.random(in: 0...200, using: &random)).map { _ in
+                UInt8.random(in: 0...255, using: &random)
+            }
             var scanned = 0
-            if case .parsed = parseRequest(input, scanned: &scanned) { Issue.record("noise taken for a head, seed \(seed)") }
+            if case .parsed = parseRequest(input, scanned: &scanned) {
+                Issue.record("noise taken for a head, seed \(seed)")
+            }
             _ = dechunk(input, piece: 3)
         }
     }

@@ -13,7 +13,9 @@ import Testing
     }
 
     @Test(arguments: ["%", "%2", "%zz", "%2g", "a%", "%%20", "%C3", "%FF", "%C3%28", "% 20", "%+1"])
-    func `malformed escapes and what is not UTF-8 are refused`(text: String) { #expect(PercentCoding.decode(text) == nil) }
+    func `malformed escapes and what is not UTF-8 are refused`(text: String) {
+        #expect(PercentCoding.decode(text) == nil)
+    }
 
     @Test func `decoding happens once, and plus is a plus unless told`() {
         #expect(PercentCoding.decode("%2541") == "%41")

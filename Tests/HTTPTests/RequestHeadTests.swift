@@ -71,10 +71,12 @@ func parseRequestByteByByte(_ bytes: [UInt8]) -> Parse<ParsedRequestHead> {
 
     @Test(arguments: [
         ("HTTP/1.1", "", true), ("HTTP/1.1", "Connection: close\r\n", false),
-        ("HTTP/1.1", "Connection: keep-alive, Close\r\n", false), ("HTTP/1.1", "Connection: x\r\nConnection: close\r\n", false),
+        ("HTTP/1.1", "Connection: keep-alive, Close\r\n", false),
+        ("HTTP/1.1", "Connection: x\r\nConnection: close\r\n", false),
         ("HTTP/1.0", "", false), ("HTTP/1.0", "Connection: Keep-Alive\r\n", true),
     ])
-    func `a connection persists as version and Connection say`(version: String, fields: String, keepsAlive: Bool) throws {
+    func `a connection persists as version and Connection say`(version: String, fields: String, keepsAlive: Bool) throws
+    {
         #expect(try head("GET / \(version)\r\nHost: h\r\n\(fields)\r\n").keepsAlive == keepsAlive)
     }
 
@@ -134,7 +136,8 @@ func parseRequestByteByByte(_ bytes: [UInt8]) -> Parse<ParsedRequestHead> {
 
     @Test(arguments: [
         ("GET / HTTP/1.1\nHost: h\n\n", 400), ("GET / HTTP/1.1\r\nHost: h\n\r\n", 400), ("\r\nGET / HTTP/1.1\r\n", 400),
-        ("GET / HTTP/1.1\rHost: h\r\n\r\n", 400), ("GET /\r\nHost: h\r\n\r\n", 400), ("GET  HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        ("GET / HTTP/1.1\rHost: h\r\n\r\n", 400), ("GET /\r\nHost: h\r\n\r\n", 400),
+        ("GET  HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         ("GET /a b HTTP/1.1\r\nHost: h\r\n\r\n", 400), ("GET /a\tb HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         ("GET  / HTTP/1.1\r\nHost: h\r\n\r\n", 400), (" GET / HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         ("G(T / HTTP/1.1\r\nHost: h\r\n\r\n", 400), ("GET /\u{0} HTTP/1.1\r\nHost: h\r\n\r\n", 400),

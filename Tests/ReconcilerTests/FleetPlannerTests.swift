@@ -7,18 +7,25 @@ import Transfer
 
 /// Whole plans, and their text.
 @Suite("Fleet planner") struct FleetPlannerTests {
-    private func spec(_ name: String, _ state: DesiredBackendState = .active, removal: RemovalPolicy = .whenEmpty, protected: Bool = false) -> BackendSpec {
-        BackendSpec(name: name, state: state, location: .directory(path: "/srv/\(name)"), removal: removal, isDeletionProtected: protected)
+    private func spec(
+        _ name: String, _ state: DesiredBackendState = .active, removal: RemovalPolicy = .whenEmpty,
+        protected: Bool = false
+    ) -> BackendSpec {
+        BackendSpec(
+            name: name, state: state, location: .directory(path: "/srv/\(name)"), removal: removal,
+            isDeletionProtected: protected)
     }
 
     private func record(_ id: Int32, _ name: String, _ phase: BackendPhase = .active) -> BackendRecord {
         BackendRecord(
-            id: BackendID(id), uid: ID128(high: 0, low: UInt64(id)), name: name, phase: phase, isDeclared: true, spec: spec(name),
+            id: BackendID(id), uid: ID128(high: 0, low: UInt64(id)), name: name, phase: phase, isDeclared: true,
+            spec: spec(name),
             generation: 1, isMarked: true)
     }
 
     private func observed(
-        _ backends: [BackendRecord], groups: [CopyGroup] = [], residues: [BackendID: BackendResidue] = [:], usage: [BackendID: BackendUsage] = [:]
+        _ backends: [BackendRecord], groups: [CopyGroup] = [], residues: [BackendID: BackendResidue] = [:],
+        usage: [BackendID: BackendUsage] = [:]
     ) -> ObservedState {
         ObservedState(
             fleet: FleetSnapshot(
@@ -30,20 +37,27 @@ import Transfer
 
     private func desired(_ backends: [BackendSpec], factor: Int = 2) -> DesiredState {
         DesiredState(
-            fleet: FleetSpec(name: "home", replication: ReplicationSpec(factor: factor)), backends: backends, buckets: [BucketSpec(name: "photos")])
+            fleet: FleetSpec(name: "home", replication: ReplicationSpec(factor: factor)), backends: backends,
+            buckets: [BucketSpec(name: "photos")])
     }
 
     private func group(_ holders: [Int32], versions: Int64, bytes: Int64) -> CopyGroup {
         CopyGroup(
-            bucket: BucketID(1), holders: holders.map { BackendID($0) }, suspects: [], versions: versions, bytes: ByteCount(bytes),
+            bucket: BucketID(1), holders: holders.map { BackendID($0) }, suspects: [], versions: versions,
+            bytes: ByteCount(bytes),
             largest: ByteCount(bytes / max(1, versions)), example: "a.jpg")
     }
 
     @Test func `the plan of a drain prints what moves where, what is dropped, and changes nothing`() {
         let state = observed(
             [record(1, "b2-eu"), record(2, "r2"), record(3, "hetzner")],
-            groups: [group([1, 2], versions: 6909, bytes: 8_000_000_000), group([1, 2, 3], versions: 1192, bytes: 1_100_000_000)])
-        let plan = FleetPlanner(desired: desired([spec("b2-eu", .draining), spec("r2"), spec("hetzner")]), observed: state).plan()
+            groups: [
+                group([1, 2], versions: 6909, bytes: 8_000_000_000),
+                group([1, 2, 3], versions: 1192, bytes: 1_100_000_000),
+            ])
+        let plan = FleetPlanner(
+            desired: desired([spec("b2-eu", .draining), spec("r2"), spec("hetzner")]), observed: state
+        ).plan()
         #expect(
             PlanTextRenderer(usesColour: false).render(plan, source: "specs/") == """
                 specs/ against revision 42
@@ -60,10 +74,13 @@ import Transfer
     }
 
     @Test func `a drain without a target is blocked with the bucket, the count and the way out`() {
-        let state = observed([record(1, "a"), record(2, "b")], groups: [group([1, 2], versions: 12, bytes: 45_000_000_000)])
+        let state = observed(
+            [record(1, "a"), record(2, "b")], groups: [group([1, 2], versions: 12, bytes: 45_000_000_000)])
         let plan = FleetPlanner(desired: desired([spec("a", .draining), spec("b")]), observed: state).plan()
         #expect(plan.blockers.map(\.reason) == [.insufficientTargets])
-        #expect(plan.blockers.first?.message == "bucket photos needs 2 backends, has 1. Add a backend, or lower the factor.")
+        #expect(
+            plan.blockers.first?.message == "bucket photos needs 2 backends, has 1. Add a backend, or lower the factor."
+        )
         #expect(plan.blockers.first?.example == "photos/a.jpg")
     }
 
@@ -86,15 +103,20 @@ import Transfer
         Edit(state: .draining, phase: .draining, residue: BackendResidue(doomed: 1), expected: nil),
         Edit(state: .draining, phase: .draining, residue: BackendResidue(waitingHorizon: 1), expected: .drained),
         Edit(state: .removed, phase: .active, residue: BackendResidue(live: 3), expected: .draining),
-        Edit(state: .removed, protected: true, phase: .active, residue: BackendResidue(live: 3), expected: nil, blocked: .deletionProtected),
+        Edit(
+            state: .removed, protected: true, phase: .active, residue: BackendResidue(live: 3), expected: nil,
+            blocked: .deletionProtected),
         Edit(state: .removed, removal: .purge, phase: .drained, expected: .retiring),
         Edit(state: .removed, removal: .whenEmpty, phase: .drained, expected: nil),
         Edit(state: .removed, removal: .purge, phase: .retiring, expected: .retired),
-        Edit(state: .removed, removal: .purge, phase: .retiring, residue: BackendResidue(waitingHorizon: 1), expected: nil),
+        Edit(
+            state: .removed, removal: .purge, phase: .retiring, residue: BackendResidue(waitingHorizon: 1),
+            expected: nil),
         Edit(state: .removed, removal: .abandon(token: "x"), phase: .drained, expected: nil, blocked: .removalRefused),
     ])
     func `an edit of the state means one step`(edit: Edit) {
-        let state = observed([record(1, "a", edit.phase), record(2, "b"), record(3, "c")], residues: [BackendID(1): edit.residue])
+        let state = observed(
+            [record(1, "a", edit.phase), record(2, "b"), record(3, "c")], residues: [BackendID(1): edit.residue])
         let wanted = spec("a", edit.state, removal: edit.removal, protected: edit.protected)
         let plan = FleetPlanner(desired: desired([wanted, spec("b"), spec("c")]), observed: state).plan()
         #expect(plan.phases.first?.to == edit.expected)
@@ -103,13 +125,16 @@ import Transfer
 
     @Test func `only as many drains as allowed begin at once`() {
         let state = observed([record(1, "a"), record(2, "b"), record(3, "c")])
-        let plan = FleetPlanner(desired: desired([spec("a", .draining), spec("b", .draining), spec("c")], factor: 1), observed: state).plan()
+        let plan = FleetPlanner(
+            desired: desired([spec("a", .draining), spec("b", .draining), spec("c")], factor: 1), observed: state
+        ).plan()
         #expect(plan.phases.map(\.name) == ["a"])
         #expect(plan.blockers.map(\.reason) == [.tooManyDrains])
     }
 
     @Test func `a backend that vanished from the files is kept, and its copies neither count nor go`() {
-        let state = observed([record(1, "a"), record(2, "b"), record(3, "c")], groups: [group([1, 2], versions: 5, bytes: 50)])
+        let state = observed(
+            [record(1, "a"), record(2, "b"), record(3, "c")], groups: [group([1, 2], versions: 5, bytes: 50)])
         let plan = FleetPlanner(desired: desired([spec("b"), spec("c")]), observed: state).plan()
         #expect(plan.phases.isEmpty && plan.drains.isEmpty)
         #expect(plan.changes.map(\.kind) == [.notice])
@@ -117,7 +142,8 @@ import Transfer
     }
 
     @Test func `a mismatched marker freezes a backend`() {
-        var state = observed([record(1, "a"), record(2, "b"), record(3, "c")], groups: [group([1, 2], versions: 5, bytes: 50)])
+        var state = observed(
+            [record(1, "a"), record(2, "b"), record(3, "c")], groups: [group([1, 2], versions: 5, bytes: 50)])
         state.probes[BackendID(1)] = .answered(.mismatch(found: "other"))
         let planner = FleetPlanner(desired: desired([spec("a"), spec("b"), spec("c")]), observed: state)
         #expect(planner.roles[BackendID(1)] == .uncounted)

@@ -5,23 +5,30 @@ import Testing
 
 /// The one decision that plans and workers share: tables, and properties over random fleets.
 @Suite("Version planner") struct VersionPlannerTests {
-    private func standing(_ id: Int32, _ role: BackendRole, quota: Int64? = nil, occupied: Int64 = 0) -> BackendStanding {
+    private func standing(_ id: Int32, _ role: BackendRole, quota: Int64? = nil, occupied: Int64 = 0) -> BackendStanding
+    {
         BackendStanding(
-            id: BackendID(id), name: "b\(id)", isEligible: role == .staying, isHealthy: role == .staying, quota: quota.map { ByteCount($0) },
+            id: BackendID(id), name: "b\(id)", isEligible: role == .staying, isHealthy: role == .staying,
+            quota: quota.map { ByteCount($0) },
             occupied: ByteCount(occupied))
     }
 
     private func decide(
-        _ roles: [BackendRole], holders: [Int32], suspects: [Int32] = [], factor: Int, size: Int64 = 10, quota: Int64? = nil
+        _ roles: [BackendRole], holders: [Int32], suspects: [Int32] = [], factor: Int, size: Int64 = 10,
+        quota: Int64? = nil
     ) -> VersionDecision {
         let standings = roles.enumerated().map { standing(Int32($0.offset + 1), $0.element, quota: quota) }
         return VersionPlanner.decide(
-            holders: holders.map { BackendID($0) }, suspects: suspects.map { BackendID($0) }, factor: factor, size: ByteCount(size),
-            roles: Dictionary(uniqueKeysWithValues: standings.indices.map { (standings[$0].id, roles[$0]) }), standings: standings, routing: .spread)
+            holders: holders.map { BackendID($0) }, suspects: suspects.map { BackendID($0) }, factor: factor,
+            size: ByteCount(size),
+            roles: Dictionary(uniqueKeysWithValues: standings.indices.map { (standings[$0].id, roles[$0]) }),
+            standings: standings, routing: .spread)
     }
 
     @Test func `a version with enough copies is left alone`() {
-        #expect(decide([.staying, .staying, .staying], holders: [1, 2], factor: 2) == VersionDecision(targets: [], dooms: [], blocked: nil))
+        #expect(
+            decide([.staying, .staying, .staying], holders: [1, 2], factor: 2)
+                == VersionDecision(targets: [], dooms: [], blocked: nil))
     }
 
     @Test func `a missing copy is made on a backend that has none`() {
@@ -42,7 +49,9 @@ import Testing
         let decision = decide([.leaving, .staying], holders: [1, 2], factor: 2)
         #expect(decision.dooms.isEmpty)
         #expect(decision.blocked == .insufficientTargets)
-        #expect(decide([.leaving, .staying, .staying], holders: [1, 2], factor: 2, size: 100, quota: 50).blocked == .insufficientRoom)
+        #expect(
+            decide([.leaving, .staying, .staying], holders: [1, 2], factor: 2, size: 100, quota: 50).blocked
+                == .insufficientRoom)
     }
 
     @Test func `a sole copy leaves once one other is there, whatever the factor could not have`() {
@@ -66,14 +75,18 @@ import Testing
     @Test func `surplus leaves the most utilised backends, and only staying copies count`() {
         let standings = [
             standing(1, .staying, quota: 100, occupied: 10), standing(2, .staying, quota: 100, occupied: 90),
-            standing(3, .staying, occupied: 1_000_000), standing(4, .staying, quota: 10, occupied: 5), standing(5, .away),
+            standing(3, .staying, occupied: 1_000_000), standing(4, .staying, quota: 10, occupied: 5),
+            standing(5, .away),
         ]
         let roles: [BackendID: BackendRole] = [
-            BackendID(1): .staying, BackendID(2): .staying, BackendID(3): .staying, BackendID(4): .staying, BackendID(5): .away,
+            BackendID(1): .staying, BackendID(2): .staying, BackendID(3): .staying, BackendID(4): .staying,
+            BackendID(5): .away,
             BackendID(6): .leaving,
         ]
         func surplus(_ holders: [Int32], _ factor: Int) -> [Int32] {
-            VersionPlanner.surplus(holders: holders.map { BackendID($0) }, factor: factor, roles: roles, standings: standings).map(\.raw)
+            VersionPlanner.surplus(
+                holders: holders.map { BackendID($0) }, factor: factor, roles: roles, standings: standings
+            ).map(\.raw)
         }
         #expect(surplus([1, 2, 3, 4], 1) == [2, 4, 1])
         #expect(surplus([1, 2, 3, 4], 3) == [2])
@@ -89,7 +102,9 @@ import Testing
         var random = SeededGenerator(state: seed)
         for _ in 0..<3000 {
             let count = Int.random(in: 1...6, using: &random)
-            let roles = (0..<count).map { _ in [BackendRole.staying, .staying, .leaving, .away, .uncounted].randomElement(using: &random) ?? .staying }
+            let roles = (0..<count).map { _ in
+                [BackendRole.staying, .staying, .leaving, .away, .uncounted].randomElement(using: &random) ?? .staying
+            }
             let ids = (1...Int32(count)).map { $0 }
             let holders = ids.filter { _ in Bool.random(using: &random) }
             let suspects = ids.filter { !holders.contains($0) && Int.random(in: 0..<6, using: &random) == 0 }

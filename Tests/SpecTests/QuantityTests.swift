@@ -2,15 +2,20 @@ import Spec
 import Testing
 
 @Suite("Quantities") struct QuantityTests {
-    @Test(arguments: [
-        ("10GB", 10_000_000_000), ("1KiB", 1024), ("1.5MiB", 1_572_864), ("4096", 4096), ("0B", 0), ("2 TB", 2_000_000_000_000),
-    ] as [(String, Int64)])
+    @Test(
+        arguments: [
+            ("10GB", 10_000_000_000), ("1KiB", 1024), ("1.5MiB", 1_572_864), ("4096", 4096), ("0B", 0),
+            ("2 TB", 2_000_000_000_000),
+        ] as [(String, Int64)])
     func `a size is read with its unit`(text: String, value: Int64) { #expect(ByteCount(spec: text)?.value == value) }
 
     @Test(arguments: ["", "GB", "10gb", "10 G", "-1GB", "1e3", "99999999999TB", "1.5"])
     func `what is no size is refused`(text: String) { #expect(ByteCount(spec: text) == nil) }
 
-    @Test(arguments: [(0, "0 B"), (999, "999 B"), (8_000_000_000, "8.0 GB"), (999_999, "1.0 MB"), (1_100_000_000_000, "1.1 TB")] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (0, "0 B"), (999, "999 B"), (8_000_000_000, "8.0 GB"), (999_999, "1.0 MB"), (1_100_000_000_000, "1.1 TB"),
+        ] as [(Int64, String)])
     func `a size is printed for people`(value: Int64, text: String) { #expect(ByteCount(value).description == text) }
 
     @Test(arguments: [("30s", 30.0), ("10m", 600), ("1h30m", 5400), ("7d", 604_800), ("250ms", 0.25)])

@@ -45,7 +45,8 @@ import Testing
     private func findings(_ text: String) throws -> String {
         switch try load(["a.yaml": text]) {
         case .accepted(let spec): return DiagnosticRenderer.text(spec.warnings, sources: spec.sources).withoutFolders
-        case .rejected(let findings, let sources): return DiagnosticRenderer.text(findings, sources: sources).withoutFolders
+        case .rejected(let findings, let sources):
+            return DiagnosticRenderer.text(findings, sources: sources).withoutFolders
         }
     }
 
@@ -54,7 +55,8 @@ import Testing
             Issue.record("rejected")
             return
         }
-        #expect(spec.desired.fleet.replication == ReplicationSpec(factor: 2, ack: 2, minAck: 1, repairDelay: .seconds(600)))
+        #expect(
+            spec.desired.fleet.replication == ReplicationSpec(factor: 2, ack: 2, minAck: 1, repairDelay: .seconds(600)))
         #expect(spec.desired.backend("disk")?.location == .directory(path: "/srv/disk"))
         #expect(spec.desired.backend("disk")?.keyPrefix == "sluice/")
         #expect(spec.desired.backend("disk")?.state == .active)
@@ -62,18 +64,19 @@ import Testing
     }
 
     @Test func `every mistake of a file is reported at once, with its place, its line and a hint`() throws {
-        let text = Self.fleet + """
-            ---
-            apiVersion: sluice/v1
-            kind: Backend
-            metadata: { name: b2-eu }
-            spec:
-              state: drainig
-              endpoint: https://s3.example.com
-              quotas: 10GB
-              quota: 10XB
+        let text =
+            Self.fleet + """
+                ---
+                apiVersion: sluice/v1
+                kind: Backend
+                metadata: { name: b2-eu }
+                spec:
+                  state: drainig
+                  endpoint: https://s3.example.com
+                  quotas: 10GB
+                  quota: 10XB
 
-            """
+                """
         let shown = try findings(text)
         #expect(
             shown == """
@@ -104,7 +107,10 @@ import Testing
         ("apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: A_B }\nspec: {}", "E0109"),
         ("apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { suspend: yes }", "E0108"),
         ("apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { replication: { factor: 0 } }", "E0109"),
-        ("apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { replication: { factor: 2, ack: 3 } }", "E0109"),
+        (
+            "apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { replication: { factor: 2, ack: 3 } }",
+            "E0109"
+        ),
         ("apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: !mine {}", "E0103"),
         ("apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { <<: {} }", "E0103"),
         ("", "E0202"),
@@ -129,7 +135,9 @@ import Testing
 
     @Test func `an absent, an empty and an unreadable spec are three things`() throws {
         func code(_ path: String) -> DiagnosticCode? {
-            if case .rejected(let findings, _) = SpecLoader(path: path, hash: { $0 }).load() { return findings.first?.code }
+            if case .rejected(let findings, _) = SpecLoader(path: path, hash: { $0 }).load() {
+                return findings.first?.code
+            }
             return nil
         }
         #expect(code("/nonexistent/specs") == .specAbsent)
@@ -156,9 +164,12 @@ import Testing
     }
 
     @Test func `the examples in the repository are valid`() {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().path
         for folder in ["local", "examples"] {
-            if case .rejected(let findings, let sources) = SpecLoader(path: root + "/specs/" + folder, hash: { $0 }).load() {
+            if case .rejected(let findings, let sources) = SpecLoader(path: root + "/specs/" + folder, hash: { $0 })
+                .load()
+            {
                 Issue.record("\(DiagnosticRenderer.text(findings, sources: sources))")
             }
         }
@@ -199,7 +210,8 @@ extension String {
     /// Temporary folders have random names.
     fileprivate var withoutFolders: String {
         split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            line.hasPrefix("/") ? String(line[(line.range(of: "a.yaml")?.lowerBound ?? line.startIndex)...]) : String(line)
+            line.hasPrefix("/")
+                ? String(line[(line.range(of: "a.yaml")?.lowerBound ?? line.startIndex)...]) : String(line)
         }.joined(separator: "\n")
     }
 }

@@ -32,7 +32,8 @@ import Testing
 
     @Test func `the loader knows every field of the reference`() throws {
         for field in SpecReference.fields {
-            let folder = FileManager.default.temporaryDirectory.appendingPathComponent("sluice-reference-\(UUID().uuidString)")
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+                "sluice-reference-\(UUID().uuidString)")
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             defer { try? FileManager.default.removeItem(at: folder) }
             let text = document(field)
@@ -48,15 +49,19 @@ import Testing
     }
 
     @Test func `the example has every field of the reference, and the document has its tables`() throws {
-        let example = try String(contentsOf: Self.root.appendingPathComponent("specs/examples/fleet.yaml"), encoding: .utf8)
+        let example = try String(
+            contentsOf: Self.root.appendingPathComponent("specs/examples/fleet.yaml"), encoding: .utf8)
         for field in SpecReference.fields {
             let name = field.path.split(separator: ".").last.map(String.init) ?? ""
             // What excludes another field, or is refused, stands in a comment there.
             #expect(example.contains("\(name):"), "\(field.kind).\(field.path)")
         }
-        let document = try String(contentsOf: Self.root.appendingPathComponent("docs/reference/spec.md"), encoding: .utf8)
+        let document = try String(
+            contentsOf: Self.root.appendingPathComponent("docs/reference/spec.md"), encoding: .utf8)
         for kind in SpecReference.kinds {
-            #expect(document.contains(SpecReference.table(kind)), "docs/reference/spec.md must have:\n\(SpecReference.table(kind))")
+            #expect(
+                document.contains(SpecReference.table(kind)),
+                "docs/reference/spec.md must have:\n\(SpecReference.table(kind))")
         }
     }
 

@@ -61,7 +61,9 @@ final class TemporaryStore: Sendable {
     /// As if it had been written that long ago.
     func age(_ below: String, seconds: Int) throws {
         let then = timespec(tv_sec: time(nil) - seconds, tv_nsec: 0)
-        guard utimensat(AT_FDCWD, root + "/" + below, [then, then], 0) == 0 else { throw SystemError("utimensat \(below)") }
+        guard utimensat(AT_FDCWD, root + "/" + below, [then, then], 0) == 0 else {
+            throw SystemError("utimensat \(below)")
+        }
     }
 
     func write(_ below: String, _ text: String) throws {
@@ -90,12 +92,14 @@ final class TemporaryStore: Sendable {
     @Test(arguments: ObjectStoreContract.Promise.allCases)
     func `a directory keeps the contract at its root too`(promise: ObjectStoreContract.Promise) async throws {
         let temporary = try await TemporaryStore()
-        try await ObjectStoreContract(store: temporary.store, prefix: "", traits: FileStoreContractTests.traits).check(promise)
+        try await ObjectStoreContract(store: temporary.store, prefix: "", traits: FileStoreContractTests.traits).check(
+            promise)
     }
 
     /// The double may never know more than a real backend, nor less.
     @Test(arguments: ObjectStoreContract.Promise.allCases)
     func `the double in memory keeps the contract`(promise: ObjectStoreContract.Promise) async throws {
-        try await ObjectStoreContract(store: MemoryStore(), prefix: "b/", traits: FileStoreContractTests.traits).check(promise)
+        try await ObjectStoreContract(store: MemoryStore(), prefix: "b/", traits: FileStoreContractTests.traits).check(
+            promise)
     }
 }

@@ -43,7 +43,8 @@ private final class Flag: Sendable {
 
     private func put(_ store: DirectoryStore, _ text: String, ifAbsent: Bool = false) async throws(StoreError) {
         let bytes = Bytes(text)
-        _ = try await store.put(key, length: Int64(bytes.count), body: BytesReader(bytes), metadata: metadata, ifAbsent: ifAbsent)
+        _ = try await store.put(
+            key, length: Int64(bytes.count), body: BytesReader(bytes), metadata: metadata, ifAbsent: ifAbsent)
     }
 
     private func code(_ call: () async throws(StoreError) -> Void) async -> StoreError.Code? {
@@ -59,7 +60,8 @@ private final class Flag: Sendable {
         for again in ["create", "put", "delete"] {
             try await put(store, "old")
             #expect(unlink(temporary.root + "/" + key + lost) == 0)
-            #expect(await code { () async throws(StoreError) in _ = try await store.get(key, range: nil) } == .noSuchKey)
+            #expect(
+                await code { () async throws(StoreError) in _ = try await store.get(key, range: nil) } == .noSuchKey)
             #expect(await code { () async throws(StoreError) in _ = try await store.head(key) } == .noSuchKey)
             #expect(try await store.list(prefix: "", after: nil, limit: 10).entries.isEmpty)
             if again != "delete" {
@@ -74,10 +76,14 @@ private final class Flag: Sendable {
     @Test func `damaged metadata is corrupt, not empty`() async throws {
         let temporary = try await TemporaryStore()
         let store = temporary.store
-        for text in ["", "sluice-metadata 1", "sluice-metadata 1\nmeta a", "other\n", "sluice-metadata 1\nmeta a: %f\n"] {
+        for text in [
+            "", "sluice-metadata 1", "sluice-metadata 1\nmeta a", "other\n", "sluice-metadata 1\nmeta a: %f\n",
+        ] {
             try await put(store, "x")
             try temporary.write(key + "~meta", text)
-            #expect(await code { () async throws(StoreError) in _ = try await store.head(key) } == .corrupt, "\(text.debugDescription)")
+            #expect(
+                await code { () async throws(StoreError) in _ = try await store.head(key) } == .corrupt,
+                "\(text.debugDescription)")
         }
         try temporary.write(key + "~meta", "sluice-metadata 1\nfrom-the-future: 1\nmeta a: b\n")
         #expect(try await store.head(key).metadata == StoredMetadata(entries: ["a": "b"]))
@@ -106,7 +112,8 @@ private final class Flag: Sendable {
         let bytes = Bytes(String(repeating: "x", count: 2_000_000))
         let upload = try await store.createUpload(key, metadata: metadata)
         let body = HeldBody(bytes)
-        async let stored = store.put("b/large", length: Int64(bytes.count), body: body, metadata: metadata, ifAbsent: false)
+        async let stored = store.put(
+            "b/large", length: Int64(bytes.count), body: body, metadata: metadata, ifAbsent: false)
         for await _ in body.arrived {}
         for name in temporary.scratch { try temporary.age(".sluice-tmp/" + name, seconds: 7200) }
         let other = DirectoryStore(root: temporary.root, pool: temporary.pool)
@@ -126,7 +133,10 @@ private final class Flag: Sendable {
         try await put(store, "part")
         _ = try await store.completeUpload(key, uploadID: id, parts: [part])
         #expect(try await store.get(key, range: nil).body.collect(limit: 10).text == "part")
-        #expect(await code { () async throws(StoreError) in _ = try await store.completeUpload(key, uploadID: id, parts: [part]) } == .noSuchUpload)
+        #expect(
+            await code { () async throws(StoreError) in
+                _ = try await store.completeUpload(key, uploadID: id, parts: [part])
+            } == .noSuchUpload)
         #expect(temporary.scratch == [])
     }
 
@@ -136,7 +146,10 @@ private final class Flag: Sendable {
         let id = try await store.createUpload(key, metadata: metadata)
         var part = try await store.putPart(key, uploadID: id, number: 1, length: 4, body: BytesReader(Bytes("part")))
         part.size = 5
-        #expect(await code { () async throws(StoreError) in _ = try await store.completeUpload(key, uploadID: id, parts: [part]) } == .corrupt)
+        #expect(
+            await code { () async throws(StoreError) in
+                _ = try await store.completeUpload(key, uploadID: id, parts: [part])
+            } == .corrupt)
         #expect(await code { () async throws(StoreError) in _ = try await store.head(key) } == .noSuchKey)
     }
 
@@ -147,13 +160,23 @@ private final class Flag: Sendable {
         #expect(rename(temporary.root, temporary.folder + "/away") == 0)
         for isEmptyMountPoint in [false, true] {
             if isEmptyMountPoint { #expect(mkdir(temporary.root, 0o700) == 0) }
-            #expect(await code { () async throws(StoreError) in _ = try await store.get(key, range: nil) } == .wrongLocation)
+            #expect(
+                await code { () async throws(StoreError) in _ = try await store.get(key, range: nil) } == .wrongLocation
+            )
             #expect(await code { () async throws(StoreError) in _ = try await store.head(key) } == .wrongLocation)
             #expect(await code { () async throws(StoreError) in try await put(store, "y") } == .wrongLocation)
-            #expect(await code { () async throws(StoreError) in try await store.delete(key, providerVersion: nil) } == .wrongLocation)
-            #expect(await code { () async throws(StoreError) in _ = try await store.list(prefix: "", after: nil, limit: 1) } == .wrongLocation)
-            #expect(await code { () async throws(StoreError) in _ = try await store.createUpload(key, metadata: metadata) } == .wrongLocation)
-            #expect(await code { () async throws(StoreError) in _ = try await store.listUploads(prefix: "") } == .wrongLocation)
+            #expect(
+                await code { () async throws(StoreError) in try await store.delete(key, providerVersion: nil) }
+                    == .wrongLocation)
+            #expect(
+                await code { () async throws(StoreError) in _ = try await store.list(prefix: "", after: nil, limit: 1) }
+                    == .wrongLocation)
+            #expect(
+                await code { () async throws(StoreError) in _ = try await store.createUpload(key, metadata: metadata) }
+                    == .wrongLocation)
+            #expect(
+                await code { () async throws(StoreError) in _ = try await store.listUploads(prefix: "") }
+                    == .wrongLocation)
         }
         #expect(temporary.names("") == [], "something was made on an empty mount point")
     }
@@ -165,7 +188,8 @@ private final class Flag: Sendable {
         @Sendable func write(_ round: Int, _ store: DirectoryStore) async throws(StoreError) {
             let bytes = Bytes("\(round)")
             _ = try await store.put(
-                key, length: Int64(bytes.count), body: BytesReader(bytes), metadata: StoredMetadata(entries: ["round": "\(round)"]),
+                key, length: Int64(bytes.count), body: BytesReader(bytes),
+                metadata: StoredMetadata(entries: ["round": "\(round)"]),
                 ifAbsent: false)
         }
         try await write(0, store)
@@ -202,7 +226,8 @@ private final class Flag: Sendable {
                 for store in stores {
                     group.addTask {
                         await code { () async throws(StoreError) in
-                            _ = try await store.put(key, length: 1, body: BytesReader(Bytes("x")), metadata: metadata, ifAbsent: true)
+                            _ = try await store.put(
+                                key, length: 1, body: BytesReader(Bytes("x")), metadata: metadata, ifAbsent: true)
                         } == nil ? 1 : 0
                     }
                 }

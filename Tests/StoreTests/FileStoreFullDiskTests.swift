@@ -48,7 +48,8 @@ private final class TinyDisk {
                     try await put("b/large", bytes)
                 } else {
                     let body = BytesReader(Bytes([UInt8](repeating: 7, count: bytes)))
-                    _ = try await store.putPart("b/upload", uploadID: upload, number: 1, length: Int64(bytes), body: body)
+                    _ = try await store.putPart(
+                        "b/upload", uploadID: upload, number: 1, length: Int64(bytes), body: body)
                 }
                 Issue.record("\(bytes) bytes fit a disk of one MiB")
             } catch {

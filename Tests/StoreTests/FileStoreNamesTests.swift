@@ -8,7 +8,8 @@ import Testing
 @Suite struct FileStoreNamesTests {
     private func put(_ store: DirectoryStore, _ key: String, _ text: String = "x") async throws(StoreError) {
         let bytes = Bytes(text)
-        _ = try await store.put(key, length: Int64(bytes.count), body: BytesReader(bytes), metadata: StoredMetadata(), ifAbsent: false)
+        _ = try await store.put(
+            key, length: Int64(bytes.count), body: BytesReader(bytes), metadata: StoredMetadata(), ifAbsent: false)
     }
 
     private func code(_ call: () async throws(StoreError) -> Void) async -> StoreError.Code? {
@@ -22,19 +23,26 @@ import Testing
         let long = "photos/~long/9f86d081~0123456789abcdefghjkmnpqrs.abc123"
         try await put(temporary.store, copy)
         try await put(temporary.store, long)
-        #expect(temporary.names("photos/2026/a b") == ["cat.jpg~0123456789abcdefghjkmnpqrs.abc123", "cat.jpg~0123456789abcdefghjkmnpqrs.abc123~meta"])
+        #expect(
+            temporary.names("photos/2026/a b") == [
+                "cat.jpg~0123456789abcdefghjkmnpqrs.abc123", "cat.jpg~0123456789abcdefghjkmnpqrs.abc123~meta",
+            ])
         #expect(temporary.names("photos/~long").first == "9f86d081~0123456789abcdefghjkmnpqrs.abc123")
     }
 
     @Test(arguments: [
-        "..", "../x", "../../x", "a/../../x", "/etc/x", "/", "//", "a/..", "./../x", "../\u{301}x", "a/\u{301}../../\u{301}x",
-        "..\u{2F}\u{338}x", "..\u{0D}/x", "../.sluice-tmp/x", ".sluice-tmp", ".sluice-tmp/put-1", "~", "~d", "~meta", "..~d/x",
+        "..", "../x", "../../x", "a/../../x", "/etc/x", "/", "//", "a/..", "./../x", "../\u{301}x",
+        "a/\u{301}../../\u{301}x",
+        "..\u{2F}\u{338}x", "..\u{0D}/x", "../.sluice-tmp/x", ".sluice-tmp", ".sluice-tmp/put-1", "~", "~d", "~meta",
+        "..~d/x",
     ])
     func `no name leaves the root or meets the scratch folder`(key: String) async throws {
         let temporary = try await TemporaryStore()
         try await put(temporary.store, key, "mine")
         #expect(try await temporary.store.get(key, range: nil).body.collect(limit: 10).text == "mine")
-        let listed = try await temporary.store.list(prefix: "", after: nil, limit: 10).entries.map { Array($0.key.utf8) }
+        let listed = try await temporary.store.list(prefix: "", after: nil, limit: 10).entries.map {
+            Array($0.key.utf8)
+        }
         #expect(listed == [Array(key.utf8)])
         #expect(temporary.names("..") == ["root"], "something was written beside the root")
         #expect(temporary.scratch == [])
@@ -50,8 +58,13 @@ import Testing
             #expect(await code { () async throws(StoreError) in try await put(store, key) } == .rejected)
             #expect(await code { () async throws(StoreError) in _ = try await store.get(key, range: nil) } == .rejected)
             #expect(await code { () async throws(StoreError) in _ = try await store.head(key) } == .rejected)
-            #expect(await code { () async throws(StoreError) in try await store.delete(key, providerVersion: nil) } == .rejected)
-            #expect(await code { () async throws(StoreError) in _ = try await store.createUpload(key, metadata: StoredMetadata()) } == .rejected)
+            #expect(
+                await code { () async throws(StoreError) in try await store.delete(key, providerVersion: nil) }
+                    == .rejected)
+            #expect(
+                await code { () async throws(StoreError) in
+                    _ = try await store.createUpload(key, metadata: StoredMetadata())
+                } == .rejected)
         }
         #expect(temporary.names("") == [".sluice-tmp"])
     }
@@ -59,11 +72,15 @@ import Testing
     @Test func `any names are kept apart and listed in byte order`() async throws {
         let seed = UInt64.random(in: 0 ... .max)
         var random = SeededRandom(seed)
-        let pieces = ["~", "d", "meta", ".", "..", "/", "/", "/", "a", "b", "~d", "~meta", ".sluice-tmp", "put-", "\u{301}", "é", "!", "0"]
+        let pieces = [
+            "~", "d", "meta", ".", "..", "/", "/", "/", "a", "b", "~d", "~meta", ".sluice-tmp", "put-", "\u{301}", "é",
+            "!", "0",
+        ]
         let temporary = try await TemporaryStore()
         var keys: [[UInt8]: String] = [:]
         for _ in 0..<150 {
-            let key = (0..<Int.random(in: 1...7, using: &random)).map { _ in pieces.randomElement(using: &random) ?? "" }.joined()
+            let key = (0..<Int.random(in: 1...7, using: &random)).map { _ in pieces.randomElement(using: &random) ?? ""
+            }.joined()
             keys[Array(key.utf8)] = key
         }
         for (bytes, key) in keys { try await put(temporary.store, key, "\(bytes)") }
@@ -98,7 +115,9 @@ import Testing
         for key in ["b/secret", "link"] {
             #expect(await code { () async throws(StoreError) in _ = try await store.get(key, range: nil) } == .rejected)
         }
-        #expect(await code { () async throws(StoreError) in try await store.delete("b/secret", providerVersion: nil) } == .rejected)
+        #expect(
+            await code { () async throws(StoreError) in try await store.delete("b/secret", providerVersion: nil) }
+                == .rejected)
         #expect(try await store.list(prefix: "", after: nil, limit: 10).entries.isEmpty)
         #expect(try await store.list(prefix: "b/", after: nil, limit: 10).entries.isEmpty)
         #expect(temporary.names("../outside") == ["secret~", "secret~~meta"])
@@ -115,7 +134,8 @@ import Testing
         try await put(temporary.store, "notes.txt", "ours")
         let store = temporary.store
         #expect(try await store.list(prefix: "", after: nil, limit: 10).entries.map(\.key) == ["b/o", "notes.txt"])
-        #expect(await code { () async throws(StoreError) in _ = try await store.get("b/README", range: nil) } == .noSuchKey)
+        #expect(
+            await code { () async throws(StoreError) in _ = try await store.get("b/README", range: nil) } == .noSuchKey)
         // A pipe would keep a reader waiting for ever.
         #expect(await code { () async throws(StoreError) in _ = try await store.get("pipe", range: nil) } == .rejected)
         for key in ["b/o", "notes.txt", "b/README"] { try await store.delete(key, providerVersion: nil) }

@@ -37,11 +37,13 @@ import Testing
         #expect(second.status == 1)
         #expect(second.errors.contains("is in use"), "\(second.errors)")
 
-        let away = try await fleet.sluice("status", environment: ["SLUICE_DATABASE_URL": "postgresql:///none?host=/nonexistent"])
+        let away = try await fleet.sluice(
+            "status", environment: ["SLUICE_DATABASE_URL": "postgresql:///none?host=/nonexistent"])
         #expect(away.status == 6)
         #expect(away.errors.contains("cannot reach Postgres"), "\(away.errors)")
         #expect(try await fleet.sluice("frobnicate").status == 64)
-        #expect(try await fleet.sluice("wait", "--for=condition=Drained", "backend/disk1", "--timeout", "1s").status == 7)
+        #expect(
+            try await fleet.sluice("wait", "--for=condition=Drained", "backend/disk1", "--timeout", "1s").status == 7)
         server.signal(SIGTERM)
         try await server.waitForExit()
         try await fleet.close()

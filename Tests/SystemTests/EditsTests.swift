@@ -74,12 +74,15 @@ import Testing
             try fleet.folder.write("elsewhere/fleet.yaml", newer)
             try fleet.writeSpec(fleet.directories())
             server.signal(SIGCONT)
-            let accepted = try await fleet.sluice("reconcile", environment: ["SLUICE_SPEC": fleet.folder.path + "/elsewhere"])
+            let accepted = try await fleet.sluice(
+                "reconcile", environment: ["SLUICE_SPEC": fleet.folder.path + "/elsewhere"])
             #expect(accepted.status == 0, "\(accepted.errors)")
             _ = try await eventually("the server stands by") {
                 try await fleet.sluice("events").output.contains("StaleSpec") ? true : nil
             }
-            #expect(try await fleet.sql("SELECT phase FROM backend WHERE name = 'disk1'") == "drained", "the older files undo nothing")
+            #expect(
+                try await fleet.sql("SELECT phase FROM backend WHERE name = 'disk1'") == "drained",
+                "the older files undo nothing")
             try await fleet.python(EditsTests.check)
             // Once its files are the newer ones, it goes on.
             try fleet.folder.write("specs/fleet.yaml", newer)
@@ -100,7 +103,9 @@ import Testing
         }
     }
 
-    @Test func `a protected backend is not removed, an undeclared one is kept, and a spec without backends is refused`() async throws {
+    @Test func `a protected backend is not removed, an undeclared one is kept, and a spec without backends is refused`()
+        async throws
+    {
         try await onFleet { fleet in
             var backends = fleet.directories()
             try fleet.writeSpec(backends)
@@ -122,7 +127,8 @@ import Testing
             }
             // Its copies stay where they are, and are made up for.
             let live = try await fleet.sql(
-                "SELECT count(*) FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = 'disk1' AND c.state = 'live'")
+                "SELECT count(*) FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = 'disk1' AND c.state = 'live'"
+            )
             _ = try await eventually("each object has two copies elsewhere") {
                 let least = try await fleet.sql(
                     """
@@ -133,7 +139,8 @@ import Testing
                 return least == "2" ? true : nil
             }
             let after = try await fleet.sql(
-                "SELECT count(*) FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = 'disk1' AND c.state = 'live'")
+                "SELECT count(*) FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = 'disk1' AND c.state = 'live'"
+            )
             #expect(live == after && live != "0", "an undeclared backend is read-only")
             try await fleet.python(EditsTests.check)
 

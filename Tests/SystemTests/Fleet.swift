@@ -49,7 +49,10 @@ final class Fleet: Sendable {
     }
 
     /// Writes the whole spec; the running server sees it by itself.
-    func writeSpec(_ backends: [Backend], factor: Int = 2, interval: String = "1s", trimDelay: String = "24h", bucketCreation: String = "declaredOnly") throws {
+    func writeSpec(
+        _ backends: [Backend], factor: Int = 2, interval: String = "1s", trimDelay: String = "24h",
+        bucketCreation: String = "declaredOnly"
+    ) throws {
         var text = """
             apiVersion: sluice/v1
             kind: Fleet
@@ -99,7 +102,9 @@ final class Fleet: Sendable {
     func launch(_ extra: [String: String] = [:]) throws -> Subprocess {
         try Subprocess(
             [Fleet.binary, "serve"],
-            environment: ProcessInfo.processInfo.environment.merging(environment) { _, new in new }.merging(extra) { _, new in new },
+            environment: ProcessInfo.processInfo.environment.merging(environment) { _, new in new }.merging(extra) {
+                _, new in new
+            },
             output: folder.path + "/serve.log", errors: folder.path + "/serve.log")
     }
 
@@ -107,13 +112,17 @@ final class Fleet: Sendable {
     func serve(_ extra: [String: String] = [:], adminPort: Int? = nil) async throws -> Subprocess {
         let process = try launch(extra)
         _ = try await eventually("sluice serve is ready; its log:\n\(folder.read("serve.log"))") { () -> Bool? in
-            if let status = process.poll() { throw Failure("sluice serve ended with \(status): \(folder.read("serve.log"))") }
+            if let status = process.poll() {
+                throw Failure("sluice serve ended with \(status): \(folder.read("serve.log"))")
+            }
             return isReady(adminPort ?? self.adminPort) ? true : nil
         }
         return process
     }
 
-    private func isReady(_ port: Int) -> Bool { (try? httpGet(port: port, path: "/readyz"))?.contains(" 200 ") ?? false }
+    private func isReady(_ port: Int) -> Bool {
+        (try? httpGet(port: port, path: "/readyz"))?.contains(" 200 ") ?? false
+    }
 
     @discardableResult
     func sluice(_ arguments: String..., environment extra: [String: String] = [:]) async throws -> Subprocess.Finished {
@@ -126,7 +135,9 @@ final class Fleet: Sendable {
         let result = try await Subprocess.run(
             [Fleet.tools + "/aws", "--endpoint-url", endpoint] + arguments, environment: environment)
         guard result.status == 0 else {
-            throw Failure("aws \(arguments.joined(separator: " ")): \(result.status) \(result.errors)\n\(folder.read("serve.log").suffix(4000))")
+            throw Failure(
+                "aws \(arguments.joined(separator: " ")): \(result.status) \(result.errors)\n\(folder.read("serve.log").suffix(4000))"
+            )
         }
         return result.output
     }
@@ -139,7 +150,8 @@ final class Fleet: Sendable {
         let result = try await Subprocess.run(
             [Fleet.tools + "/python", folder.path + "/" + name, endpoint] + arguments, environment: environment)
         guard result.status == 0 else {
-            throw Failure("python: \(result.status) \(result.output)\n\(result.errors)\n\(folder.read("serve.log").suffix(4000))")
+            throw Failure(
+                "python: \(result.status) \(result.output)\n\(result.errors)\n\(folder.read("serve.log").suffix(4000))")
         }
         return result.output
     }

@@ -34,22 +34,27 @@ enum Invariants {
     }
 
     /// Every file below the directory backends is named by a row, and every live row has its file.
-    static func checkFiles(_ fleet: Fleet, _ names: [String], _ location: SourceLocation = #_sourceLocation) async throws {
+    static func checkFiles(_ fleet: Fleet, _ names: [String], _ location: SourceLocation = #_sourceLocation)
+        async throws
+    {
         for name in names {
             let root = fleet.directory(name)
             let files = FileManager.default.enumerator(atPath: root)?.compactMap { $0 as? String } ?? []
             var isFolder: ObjCBool = false
             let stored = Set(
                 files.filter { file in
-                    FileManager.default.fileExists(atPath: root + "/" + file, isDirectory: &isFolder) && !isFolder.boolValue
+                    FileManager.default.fileExists(atPath: root + "/" + file, isDirectory: &isFolder)
+                        && !isFolder.boolValue
                         && !file.hasSuffix("~meta") && !file.contains(".sluice")
                 })
             let rows = try await fleet.sql(
-                "SELECT c.physical_key FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = '\(name)' AND c.state <> 'gone'")
+                "SELECT c.physical_key FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = '\(name)' AND c.state <> 'gone'"
+            )
             let named = Set(rows.split(separator: "\n").map(String.init))
             #expect(stored.subtracting(named).isEmpty, "bytes that no row names on \(name)", sourceLocation: location)
             let live = try await fleet.sql(
-                "SELECT c.physical_key FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = '\(name)' AND c.state = 'live'")
+                "SELECT c.physical_key FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = '\(name)' AND c.state = 'live'"
+            )
             let missing = Set(live.split(separator: "\n").map(String.init)).subtracting(stored)
             #expect(missing.isEmpty, "live rows without bytes on \(name)", sourceLocation: location)
         }

@@ -42,7 +42,9 @@ import Testing
 
         try await fleet.python(JourneyTests.keysProgram, fleet.folder.path + "/big")
         try fleet.folder.write("tree/hello world.txt", "hello")
-        for index in 0..<60 { try fleet.folder.write("tree/sub/\(index).bin", String(repeating: "\(index) ", count: 2000)) }
+        for index in 0..<60 {
+            try fleet.folder.write("tree/sub/\(index).bin", String(repeating: "\(index) ", count: 2000))
+        }
         try await fleet.aws("s3", "sync", fleet.folder.path + "/tree", "s3://photos/tree/")
         #expect(try await fleet.aws("s3", "ls", "s3://photos/tree/").contains("hello world.txt"))
         #expect(try await fleet.sql(Invariants.copiesPerObject) == "61|2|2")
@@ -60,7 +62,8 @@ import Testing
         server.signal(SIGKILL)
         try await server.waitForExit()
         server = try await fleet.serve()
-        let waited = try await fleet.sluice("wait", "--for=condition=Drained", "backend/\(backends[0].name)", "--timeout", "120s")
+        let waited = try await fleet.sluice(
+            "wait", "--for=condition=Drained", "backend/\(backends[0].name)", "--timeout", "120s")
         #expect(waited.status == 0, "\(waited.errors)\n\(fleet.folder.read("serve.log").suffix(3000))")
         #expect(try await fleet.sql(Invariants.copiesPerObject) == "61|2|2")
         try await fleet.aws("s3", "sync", "s3://photos/tree/", fleet.folder.path + "/back")
@@ -114,7 +117,8 @@ final class S3Server: Sendable {
             let port = try freePort()
             let process = try Subprocess(
                 [
-                    Fleet.tools + "/rclone", "serve", "s3", "--addr", "127.0.0.1:\(port)", "--auth-key", "key-\(name),secret-\(name)",
+                    Fleet.tools + "/rclone", "serve", "s3", "--addr", "127.0.0.1:\(port)", "--auth-key",
+                    "key-\(name),secret-\(name)",
                     "--vfs-cache-mode", "off", "--log-level", "ERROR", root,
                 ], environment: ["RCLONE_CONFIG": "/dev/null", "PATH": "/usr/bin:/bin", "HOME": folder.path],
                 output: folder.path + "/rclone-\(name).log", errors: folder.path + "/rclone-\(name).log")

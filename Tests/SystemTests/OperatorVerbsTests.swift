@@ -35,17 +35,22 @@ import Testing
 
         let located = try await fleet.sluice("object", "locate", "photos/k7")
         #expect(located.status == 0, "\(located.errors)")
-        let names = located.output.split(separator: "\n").filter { $0.contains("  live  ") }.compactMap { $0.split(separator: " ").last }
+        let names = located.output.split(separator: "\n").filter { $0.contains("  live  ") }.compactMap {
+            $0.split(separator: " ").last
+        }
         #expect(names.count == 2)
         for name in names {
-            let isThere = backends.contains { FileManager.default.fileExists(atPath: fleet.directory($0.name) + "/" + name) }
+            let isThere = backends.contains {
+                FileManager.default.fileExists(atPath: fleet.directory($0.name) + "/" + name)
+            }
             #expect(isThere, "a person finds the file under \(name)")
         }
         #expect(try await fleet.sluice("object", "locate", "photos/none").status == 1)
         #expect(try await fleet.sluice("object", "locate", "nothing/k7").errors.contains("no bucket nothing"))
 
         // With two copies each may stop; none may go, since its copies would be missing.
-        let name = String(located.output.split(separator: "\n").first { $0.contains("  live  ") }?.split(separator: " ").first ?? "")
+        let name = String(
+            located.output.split(separator: "\n").first { $0.contains("  live  ") }?.split(separator: " ").first ?? "")
         #expect(try await fleet.sluice("ok-to-stop", name).status == 0)
         let removal = try await fleet.sluice("safe-to-remove", name)
         #expect(removal.status == 3 && removal.output.contains("1 of 2 copies"), "\(removal.output)\(removal.errors)")
@@ -53,7 +58,8 @@ import Testing
         let others = names.count == 2 ? backends.map(\.name).filter { $0 != name } : []
         for other in others { rename(fleet.directory(other), fleet.directory(other) + "-away") }
         let stop = try await fleet.sluice("ok-to-stop", name)
-        #expect(stop.status == 3 && stop.output.contains("no other backend that answers"), "\(stop.output)\(stop.errors)")
+        #expect(
+            stop.status == 3 && stop.output.contains("no other backend that answers"), "\(stop.output)\(stop.errors)")
         for other in others { rename(fleet.directory(other) + "-away", fleet.directory(other)) }
 
         #expect(try await fleet.sluice("diff").status == 0)
@@ -61,7 +67,9 @@ import Testing
         server.signal(SIGSTOP)
         try fleet.writeSpec(backends)
         let difference = try await fleet.sluice("diff")
-        #expect(difference.status == 2 && difference.output.contains("+   state: draining"), "\(difference.output)\(difference.errors)")
+        #expect(
+            difference.status == 2 && difference.output.contains("+   state: draining"),
+            "\(difference.output)\(difference.errors)")
         #expect(!difference.output.contains("photossecret"), "secrets are not shown")
         server.signal(SIGCONT)
         _ = try await eventually("the drain is an event") {
@@ -72,11 +80,14 @@ import Testing
         let schema = try await fleet.sluice("schema")
         try fleet.folder.write("schema.json", schema.output)
         try await fleet.python(
-            OperatorVerbsTests.schemaProgram, fleet.folder.path + "/schema.json", Fleet.repository + "/specs/examples/fleet.yaml")
+            OperatorVerbsTests.schemaProgram, fleet.folder.path + "/schema.json",
+            Fleet.repository + "/specs/examples/fleet.yaml")
         #expect(try await fleet.sluice("explain", "trimDelay").output.contains("surplus"))
         #expect(try await fleet.sluice("explain", "InsufficientRoom").output.contains("raise a quota"))
         #expect(try await fleet.sluice("explain", "nonsense").status == 1)
-        for shell in ["bash", "zsh", "fish"] { #expect(try await fleet.sluice("completion", shell).output.contains("ok-to-stop")) }
+        for shell in ["bash", "zsh", "fish"] {
+            #expect(try await fleet.sluice("completion", shell).output.contains("ok-to-stop"))
+        }
         let parsed = try await Subprocess.run(["bash", "-n"] + [try await written(fleet)])
         #expect(parsed.status == 0, "\(parsed.errors)")
         server.signal(SIGTERM)

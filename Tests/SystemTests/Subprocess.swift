@@ -15,7 +15,10 @@ final class Subprocess: Sendable {
 
     /// - Parameters:
     ///   - output, errors: files that take stdout and stderr
-    init(_ arguments: [String], environment: [String: String], output: String, errors: String, input: String = "/dev/null") throws {
+    init(
+        _ arguments: [String], environment: [String: String], output: String, errors: String,
+        input: String = "/dev/null"
+    ) throws {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -34,7 +37,7 @@ final class Subprocess: Sendable {
 
         let argv = arguments.map { strdup($0) } + [nil]
         let envp = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { (argv + envp).forEach { free($0) } }
+        defer { for text in argv + envp { free(text) } }
         var pid: pid_t = 0
         let code = posix_spawnp(&pid, arguments[0], &actions, &attributes, argv, envp)
         guard code == 0 else { throw Failure("cannot start \(arguments[0]): \(String(cString: strerror(code)))") }
@@ -150,7 +153,9 @@ func httpGet(port: Int, path: String) throws -> String {
     address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
     address.sin_port = in_port_t(port).bigEndian
     let connected = withUnsafePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
     }
     guard connected == 0 else { throw Failure("connect: \(errno)") }
     let request = "GET \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nConnection: close\r\n\r\n"

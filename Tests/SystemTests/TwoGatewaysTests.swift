@@ -77,9 +77,11 @@ import Testing
             try fleet.writeSpec(fleet.directories())
             let first = try await fleet.serve()
             let (port, admin) = (try freePort(), try freePort())
-            let second = try await fleet.serve([
-                "SLUICE_LISTEN": "127.0.0.1:\(port)", "SLUICE_ADMIN_LISTEN": "127.0.0.1:\(admin)", "SLUICE_INSTANCE": "second",
-            ], adminPort: admin)
+            let second = try await fleet.serve(
+                [
+                    "SLUICE_LISTEN": "127.0.0.1:\(port)", "SLUICE_ADMIN_LISTEN": "127.0.0.1:\(admin)",
+                    "SLUICE_INSTANCE": "second",
+                ], adminPort: admin)
             try await fleet.python(TwoGatewaysTests.program, "http://127.0.0.1:\(port)")
             #expect(try await fleet.sql("SELECT count(*) FROM object WHERE current_version IS NOT NULL") == "14")
             for server in [first, second] {

@@ -9,17 +9,22 @@ import Testing
         var module: String { path.split(separator: "/").dropFirst().first.map(String.init) ?? "" }
     }
 
-    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path
 
     static let sources: [Source] = {
         let files = FileManager.default.enumerator(atPath: root + "/Sources")?.compactMap { $0 as? String } ?? []
         return files.filter { $0.hasSuffix(".swift") }.sorted().compactMap { file in
             guard let text = try? String(contentsOfFile: root + "/Sources/" + file, encoding: .utf8) else { return nil }
-            return Source(path: "Sources/" + file, lines: text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
+            return Source(
+                path: "Sources/" + file,
+                lines: text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
         }
     }()
 
-    private func offences(in modules: Set<String>? = nil, except: Set<String> = [], _ isOffence: (String, Int, Source) -> Bool) -> [String] {
+    private func offences(
+        in modules: Set<String>? = nil, except: Set<String> = [], _ isOffence: (String, Int, Source) -> Bool
+    ) -> [String] {
         Self.sources.filter { (modules?.contains($0.module) ?? true) && !except.contains($0.path) }.flatMap { source in
             source.lines.enumerated().compactMap { index, line in
                 let code = line.trimmingCharacters(in: .whitespaces)
@@ -37,7 +42,10 @@ import Testing
     @Test func `the tree is read at all`() { #expect(Self.sources.count > 100) }
 
     @Test func `the core reads no clock, draws no randomness, prints nothing`() {
-        let words = ["ContinuousClock", "SystemRandom", "clock_gettime", ".random(", "SystemRandomNumberGenerator", "print(", "UUID("]
+        let words = [
+            "ContinuousClock", "SystemRandom", "clock_gettime", ".random(", "SystemRandomNumberGenerator", "print(",
+            "UUID(",
+        ]
         let found = offences(in: ["Catalog", "Transfer", "Reconciler", "Spec"]) { code, _, _ in
             words.contains { code.contains($0) } && !code.contains("fingerprint(")
         }
@@ -45,9 +53,14 @@ import Testing
     }
 
     @Test func `each C library has one owner, and Foundation none`() {
-        let owners = ["CPostgres": ["Postgres"], "COpenSSL": ["Crypto"], "CYAML": ["Spec"], "CLinux": ["EventLoop", "FileStore", "App"], "Foundation": ["TestSupport"]]
+        let owners = [
+            "CPostgres": ["Postgres"], "COpenSSL": ["Crypto"], "CYAML": ["Spec"],
+            "CLinux": ["EventLoop", "FileStore", "App"], "Foundation": ["TestSupport"],
+        ]
         let found = offences { code, _, source in
-            guard let name = code.split(separator: " ").last.map(String.init), code.contains("import "), let allowed = owners[name] else { return false }
+            guard let name = code.split(separator: " ").last.map(String.init), code.contains("import "),
+                let allowed = owners[name]
+            else { return false }
             return !allowed.contains(source.module)
         }
         #expect(found.isEmpty, "\(found.joined(separator: "\n"))")
@@ -56,8 +69,11 @@ import Testing
     @Test func `the reconciler and the gateway do not know each other, nor a database, a socket or a driver`() {
         let forbidden = ["Postgres", "PostgresCatalog", "Transport", "EventLoop", "S3Client", "FileStore", "App"]
         let found = offences(in: ["Reconciler", "Gateway", "Transfer", "Catalog"]) { code, _, source in
-            guard code.hasPrefix("import ") || code.hasPrefix("package import "), let name = code.split(separator: " ").last.map(String.init) else { return false }
-            return forbidden.contains(name) || source.module == "Reconciler" && name == "Gateway" || source.module == "Gateway" && name == "Reconciler"
+            guard code.hasPrefix("import ") || code.hasPrefix("package import "),
+                let name = code.split(separator: " ").last.map(String.init)
+            else { return false }
+            return forbidden.contains(name) || source.module == "Reconciler" && name == "Gateway"
+                || source.module == "Gateway" && name == "Reconciler"
         }
         #expect(found.isEmpty, "\(found.joined(separator: "\n"))")
     }
@@ -71,14 +87,16 @@ import Testing
 
     @Test func `nothing is public, unfinished, or forced`() {
         let found = offences { code, _, _ in
-            code.hasPrefix("public ") || code.contains("TODO") || code.contains("FIXME") || code.contains("try!") || code.contains("fatalError(")
+            code.hasPrefix("public ") || code.contains("TODO") || code.contains("FIXME") || code.contains("try!")
+                || code.contains("fatalError(")
         }
         #expect(found.isEmpty, "\(found.joined(separator: "\n"))")
     }
 
     @Test func `what the compiler cannot prove is explained beside it`() {
         let found = offences { code, index, source in
-            (code.contains("@unchecked Sendable") || code.contains("nonisolated(unsafe)")) && !isExplained(index, source)
+            (code.contains("@unchecked Sendable") || code.contains("nonisolated(unsafe)"))
+                && !isExplained(index, source)
         }
         #expect(found.isEmpty, "\(found.joined(separator: "\n"))")
     }
@@ -86,7 +104,9 @@ import Testing
     @Test func `types avoid the words that say nothing`() {
         let words = ["Manager", "Helper", "Util", "Common", "Impl", "Info"]
         let found = offences { code, _, _ in
-            guard let match = code.firstMatch(of: /\b(struct|class|enum|protocol|actor) ([A-Za-z0-9]+)/) else { return false }
+            guard let match = code.firstMatch(of: /\b(struct|class|enum|protocol|actor) ([A-Za-z0-9]+)/) else {
+                return false
+            }
             return words.contains { match.2.contains($0) }
         }
         #expect(found.isEmpty, "\(found.joined(separator: "\n"))")
@@ -95,7 +115,9 @@ import Testing
     @Test func `files fit a sitting`() {
         /// What is still too long; the list may only shrink.
         let known: Set<String> = ["Sources/Spec/DesiredState.swift"]
-        let long = Self.sources.filter { $0.lines.count > 400 && !known.contains($0.path) }.map { "\($0.path): \($0.lines.count) lines" }
+        let long = Self.sources.filter { $0.lines.count > 400 && !known.contains($0.path) }.map {
+            "\($0.path): \($0.lines.count) lines"
+        }
         #expect(long.isEmpty, "\(long.joined(separator: "\n"))")
     }
 }

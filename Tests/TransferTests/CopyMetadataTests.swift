@@ -15,11 +15,14 @@ import Transfer
         let headers = ObjectHeaders(
             contentType: "image/png", standard: ["cache-control": "max-age=1, \"x\"", "expires": ""],
             user: ["who": "Jürgen\n", "empty": "", "odd name": "é%"])
-        let made = CopyMetadata.make(bucket: "photos", key: "a/ü ~%\n", version: Self.version, size: 12, headers: headers)
+        let made = CopyMetadata.make(
+            bucket: "photos", key: "a/ü ~%\n", version: Self.version, size: 12, headers: headers)
         #expect(made.entries.allSatisfy { $0.value.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } || $0.value.isEmpty })
         #expect(
             CopyMetadata.parse(made)
-                == .init(bucket: "photos", key: "a/ü ~%\n", version: Self.version, size: 12, headers: headers, isTruncated: false))
+                == .init(
+                    bucket: "photos", key: "a/ü ~%\n", version: Self.version, size: 12, headers: headers,
+                    isTruncated: false))
     }
 
     @Test func `bucket, key, version and size fit with the longest key there is`() {
@@ -40,8 +43,11 @@ import Transfer
         var random = SimulatedRandom(seed: seed)
         for _ in 0..<300 {
             var user: [String: String] = [:]
-            for index in 0..<random.below(12) { user["name-\(index)"] = String(repeating: "ü", count: random.below(120)) }
-            let made = CopyMetadata.make(bucket: "b", key: "k", version: Self.version, size: 1, headers: ObjectHeaders(user: user))
+            for index in 0..<random.below(12) {
+                user["name-\(index)"] = String(repeating: "ü", count: random.below(120))
+            }
+            let made = CopyMetadata.make(
+                bucket: "b", key: "k", version: Self.version, size: 1, headers: ObjectHeaders(user: user))
             let read = CopyMetadata.parse(made)
             #expect(cost(made) <= CopyMetadata.bytesMax, "seed \(seed)")
             #expect(read?.isTruncated == (read?.headers.user != user), "seed \(seed)")

@@ -20,10 +20,13 @@ import Transfer
         let (claimed, token) = try await claim(fleet, scope ?? .short(bucket: fleet.bucket, factor: 4, staying: all))
         let catalog = fleet.catalog
         let mover = CopyMover(moves: catalog, writes: catalog, context: context ?? fleet.context()) { finding in
-            if case .suspect(let copy) = finding { do { _ = try await catalog.markSuspect(copy.id) } catch { Issue.record(error) } }
+            if case .suspect(let copy) = finding {
+                do { _ = try await catalog.markSuspect(copy.id) } catch { Issue.record(error) }
+            }
         }
         let sources = claimed.placed.copies.filter { $0.state == .live }
-        let result = await mover.copy(claimed, from: sources, to: fleet.backend(target), token: token, readGrace: .seconds(600))
+        let result = await mover.copy(
+            claimed, from: sources, to: fleet.backend(target), token: token, readGrace: .seconds(600))
         try await catalog.release(claimed.placed.version.id, token: token, retryAfter: nil, evidence: nil)
         return result
     }
@@ -38,7 +41,8 @@ import Transfer
         let (old, new) = (fleet.store("a").names[0], fleet.store("b").names[0])
         #expect(old != new)
         #expect(fleet.store("b").stored(new)?.bytes == MemoryFleet.contents(of: "k"))
-        #expect(CopyMetadata.parse(try #require(fleet.store("b").stored(new)).metadata)?.headers.contentType == "image/png")
+        #expect(
+            CopyMetadata.parse(try #require(fleet.store("b").stored(new)).metadata)?.headers.contentType == "image/png")
     }
 
     @Test func `a drain copies first and dooms then, and the last copies stay`() async throws {
@@ -67,7 +71,9 @@ import Transfer
             return
         }
         #expect(fleet.picture == "a: k* | b: k | c: k k!")
-        let made = fleet.catalog.tables.copies.values.first { $0.copy.backend == fleet.backend("c") && $0.copy.state == .live }
+        let made = fleet.catalog.tables.copies.values.first {
+            $0.copy.backend == fleet.backend("c") && $0.copy.state == .live
+        }
         #expect(fleet.store("c").stored(try #require(made).copy.physicalKey)?.bytes == MemoryFleet.contents(of: "k"))
         try await fleet.sweep()
         #expect(fleet.picture == "a: k* | b: k | c: k")
@@ -156,7 +162,9 @@ import Transfer
     private func delete(_ fleet: MemoryFleet, on name: String) async throws -> [DeletionResult] {
         let token = fleet.identifiers.makeLeaseToken()
         var results: [DeletionResult] = []
-        for doomed in try await fleet.catalog.claimDoomed(backend: fleet.backend(name), limit: 10, token: token, lease: .seconds(60)) {
+        for doomed in try await fleet.catalog.claimDoomed(
+            backend: fleet.backend(name), limit: 10, token: token, lease: .seconds(60))
+        {
             let result = await CopyDeleter(context: fleet.context()).delete(doomed)
             try await fleet.catalog.settle(doomed.copy.id, token: token, result)
             results.append(result)
@@ -204,7 +212,8 @@ import Transfer
         var context = fleet.context()
         context.stores = [:]
         let token = fleet.identifiers.makeLeaseToken()
-        let doomed = try await fleet.catalog.claimDoomed(backend: fleet.backend("a"), limit: 1, token: token, lease: .seconds(60))
+        let doomed = try await fleet.catalog.claimDoomed(
+            backend: fleet.backend("a"), limit: 1, token: token, lease: .seconds(60))
         guard case .failed = await CopyDeleter(context: context).delete(try #require(doomed.first)) else {
             Issue.record("believed")
             return

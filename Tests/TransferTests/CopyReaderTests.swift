@@ -106,7 +106,8 @@ import Transfer
         fleet.store("a").place(name, Bytes("short"), StoredMetadata())
         let (result, findings) = try await read(fleet)
         #expect(result == .success(Self.bytes))
-        #expect(findings.contains { if case .suspect(let copy) = $0 { copy.backend == fleet.backend("a") } else { false } })
+        #expect(
+            findings.contains { if case .suspect(let copy) = $0 { copy.backend == fleet.backend("a") } else { false } })
     }
 
     @Test(arguments: [UInt64(1), 2, 3, 4])

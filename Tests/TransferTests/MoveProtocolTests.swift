@@ -7,7 +7,8 @@ import Transfer
     private static let version = VersionID(ID128(high: 0, low: 1))
     private static let sources = (1...3).map {
         Copy(
-            id: CopyID(ID128(high: 0, low: UInt64($0))), version: version, backend: BackendID(Int32($0)), physicalKey: "name \($0)",
+            id: CopyID(ID128(high: 0, low: UInt64($0))), version: version, backend: BackendID(Int32($0)),
+            physicalKey: "name \($0)",
             state: .live)
     }
     private static let made = UploadedCopy(id: CopyID(ID128(high: 0, low: 9)))
@@ -52,7 +53,9 @@ import Transfer
     @Test func `bytes of several sources accuse none, and each is tried at most once`() {
         var machine = copying()
         #expect(
-            machine.handle(.copyFailed(.damaged(Array(Self.sources[0...1]), Self.mismatch))) == [.giveUp(mayArriveLate: false)])
+            machine.handle(.copyFailed(.damaged(Array(Self.sources[0...1]), Self.mismatch))) == [
+                .giveUp(mayArriveLate: false)
+            ])
         #expect(machine.handle(.gaveUp) == [.intend])
         #expect(machine.handle(.intended(.admitted)) == [.copy(from: [Self.sources[2]])])
         _ = machine.handle(.copyFailed(.damaged([Self.sources[2]], Self.mismatch)))
@@ -85,13 +88,17 @@ import Transfer
 
 @Suite struct DeleteProtocolTests {
     private static let copy = Copy(
-        id: CopyID(ID128(high: 0, low: 1)), version: VersionID(ID128(high: 0, low: 2)), backend: BackendID(1), physicalKey: "name",
+        id: CopyID(ID128(high: 0, low: 1)), version: VersionID(ID128(high: 0, low: 2)), backend: BackendID(1),
+        physicalKey: "name",
         state: .doomed)
     private static let backoff = RetryBackoff(first: .seconds(4), max: .seconds(100))
 
-    private func machine(late: Bool = false, second: Bool = false, attempts: Int = 0, horizon: Duration = .seconds(3600)) -> DeleteProtocol {
+    private func machine(
+        late: Bool = false, second: Bool = false, attempts: Int = 0, horizon: Duration = .seconds(3600)
+    ) -> DeleteProtocol {
         DeleteProtocol(
-            DoomedCopy(copy: Self.copy, mayArriveLate: late, isSecondLook: second, attempts: attempts), horizon: horizon,
+            DoomedCopy(copy: Self.copy, mayArriveLate: late, isSecondLook: second, attempts: attempts),
+            horizon: horizon,
             backoff: Self.backoff, jitter: 0.5)
     }
 
@@ -139,7 +146,9 @@ import Transfer
 
     @Test func `a failure at any step is tried again later`() {
         let error = StoreError(.wrongLocation, mayArriveLate: false, evidence: "NoSuchBucket")
-        let failed: [DeleteProtocol.Effect] = [.finish(.failed(retryAfter: .seconds(3), evidence: "wrongLocation: NoSuchBucket"))]
+        let failed: [DeleteProtocol.Effect] = [
+            .finish(.failed(retryAfter: .seconds(3), evidence: "wrongLocation: NoSuchBucket"))
+        ]
         for steps in 0...2 {
             var machine = machine()
             _ = machine.start()

@@ -17,7 +17,8 @@ import Transfer
     }
 
     @Test(arguments: [
-        ("", "%"), ("a//b", "a/%/b"), ("/", "%/%"), ("./..", "%2E/%2E%2E"), ("...", "..."), ("a\nb", "a%0Ab"), ("%", "%25"),
+        ("", "%"), ("a//b", "a/%/b"), ("/", "%/%"), ("./..", "%2E/%2E%2E"), ("...", "..."), ("a\nb", "a%0Ab"),
+        ("%", "%25"),
         ("../\u{301}x", "%2E%2E/\u{301}x"), ("..\u{301}/y", "..\u{301}/y"), ("a/", "a/%"),
     ])
     func `segments are safe for directories`(key: String, expected: String) {
@@ -25,7 +26,9 @@ import Transfer
     }
 
     @Test func `a long segment or name is replaced by its hash`() {
-        let hash = { (key: String) in "sluice/photos/~long/\(Hex.encode(Digest.hash(.sha256, key)))~\(Self.version).000007" }
+        let hash = { (key: String) in
+            "sluice/photos/~long/\(Hex.encode(Digest.hash(.sha256, key)))~\(Self.version).000007"
+        }
         let segment = String(repeating: "s", count: 201)
         #expect(name(segment) == hash(segment))
         #expect(name(String(segment.dropLast())).hasPrefix("sluice/photos/sss"))
@@ -36,7 +39,8 @@ import Transfer
     /// Keys made of the pieces that break naive encodings.
     private static func key(_ random: inout SimulatedRandom) -> String {
         let pieces = [
-            "a", "b", "/", "/", ".", "..", "~", "%", "%25", "~long/", " ", "+", "\u{301}", "é", "e\u{301}", "\r\n", "\u{7F}", "日本", "%2E",
+            "a", "b", "/", "/", ".", "..", "~", "%", "%25", "~long/", " ", "+", "\u{301}", "é", "e\u{301}", "\r\n",
+            "\u{7F}", "日本", "%2E",
             String(repeating: "x", count: 70),
         ]
         return (0..<random.below(16)).map { _ in random.pick(pieces) ?? "" }.joined()
@@ -55,14 +59,17 @@ import Transfer
             #expect(bytes.count <= PhysicalName.nameMax)
             for segment in bytes.split(separator: 0x2F, omittingEmptySubsequences: false) {
                 let isSafe =
-                    !segment.isEmpty && Array(segment) != [0x2E] && Array(segment) != [0x2E, 0x2E] && segment.count <= 255
+                    !segment.isEmpty && Array(segment) != [0x2E] && Array(segment) != [0x2E, 0x2E]
+                    && segment.count <= 255
                     && segment.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
                 #expect(isSafe, "seed \(seed): \(text.debugDescription)")
             }
             let parts = PhysicalName.parse(text, keyPrefix: "sluice/")
-            #expect(parts?.bucket == "photos" && parts?.version == Self.version, "seed \(seed): \(text.debugDescription)")
+            #expect(
+                parts?.bucket == "photos" && parts?.version == Self.version, "seed \(seed): \(text.debugDescription)")
             switch parts?.key {
-            case .plain(let read): #expect(Array(read.utf8) == Array(key.utf8), "seed \(seed): \(text.debugDescription)")
+            case .plain(let read):
+                #expect(Array(read.utf8) == Array(key.utf8), "seed \(seed): \(text.debugDescription)")
             case .hashed(let hash): #expect(hash == Hex.encode(Digest.hash(.sha256, key)), "seed \(seed)")
             case nil: Issue.record("seed \(seed): \(text.debugDescription) cannot be read back")
             }
@@ -77,7 +84,8 @@ import Transfer
     @Test(arguments: [
         "sluice/photos/a", "sluice/.sluice/identity", "other/photos/a~\(version).000007", "sluice/a~\(version).000007",
         "sluice/photos/a~\(version).00000I", "sluice/photos/a~\(version)x.00007", "sluice/photos/a~b~\(version).000007",
-        "sluice/photos/../a~\(version).000007", "sluice/photos/%61~\(version).000007", "sluice/photos/a//b~\(version).000007",
+        "sluice/photos/../a~\(version).000007", "sluice/photos/%61~\(version).000007",
+        "sluice/photos/a//b~\(version).000007",
         "sluice/photos/~long/abc~\(version).000007", "sluice//a~\(version).000007", "",
     ])
     func `what we could not have written is foreign`(text: String) {

@@ -8,7 +8,9 @@ import Testing
 @Suite struct SimulationTests {
     private static let steps = 300
 
-    private static func number(_ name: String) -> UInt64? { ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) } }
+    private static func number(_ name: String) -> UInt64? {
+        ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }
+    }
 
     private static var seeds: [UInt64] {
         if let one = number("SLUICE_SIM_SEED") { return [one] }
@@ -31,7 +33,9 @@ import Testing
         func violation() -> String? {
             for seed in 1...UInt64(20) {
                 var simulation = Simulation(seed: seed, ablation: .reusedNames)
-                do throws(SimulationFailure) { try simulation.run(steps: Self.steps) } catch { return error.description }
+                do throws(SimulationFailure) { try simulation.run(steps: Self.steps) } catch {
+                    return error.description
+                }
             }
             return nil
         }

@@ -17,21 +17,26 @@ final class HashingBody: DigestingBody {
 
 extension MemoryFleet {
     func request(
-        _ key: String, size: Int, on names: [String], ack: Int = 2, minAck: Int = 1, precondition: WritePrecondition = .none
+        _ key: String, size: Int, on names: [String], ack: Int = 2, minAck: Int = 1,
+        precondition: WritePrecondition = .none
     ) -> WriteRequest {
         WriteRequest(
-            object: object(key), bucketName: MemoryFleet.bucketName, size: Int64(size), headers: ObjectHeaders(contentType: "image/png"),
-            targets: names.map(backend), requirement: WriteRequirement(ack: ack, minAck: minAck), precondition: precondition,
+            object: object(key), bucketName: MemoryFleet.bucketName, size: Int64(size),
+            headers: ObjectHeaders(contentType: "image/png"),
+            targets: names.map(backend), requirement: WriteRequirement(ack: ack, minAck: minAck),
+            precondition: precondition,
             readGrace: .seconds(600))
     }
 
     func put(
-        _ key: String, _ bytes: Bytes, on names: [String], ack: Int = 2, minAck: Int = 1, precondition: WritePrecondition = .none,
+        _ key: String, _ bytes: Bytes, on names: [String], ack: Int = 2, minAck: Int = 1,
+        precondition: WritePrecondition = .none,
         context: TransferContext? = nil
     ) async -> WriteResult {
         let driver = WriteDriver(ledger: catalog, context: context ?? self.context())
         return await driver.put(
-            request(key, size: bytes.count, on: names, ack: ack, minAck: minAck, precondition: precondition), body: HashingBody(bytes))
+            request(key, size: bytes.count, on: names, ack: ack, minAck: minAck, precondition: precondition),
+            body: HashingBody(bytes))
     }
 
     /// Reads as a GET does.
@@ -49,8 +54,11 @@ extension MemoryFleet {
             _ = try await catalog.reapExpiredWrites(limit: 1_000)
             for (id, _) in stores {
                 let token = identifiers.makeLeaseToken()
-                for doomed in try await catalog.claimDoomed(backend: id, limit: 1_000, token: token, lease: .seconds(60)) {
-                    try await catalog.settle(doomed.copy.id, token: token, await CopyDeleter(context: context()).delete(doomed))
+                for doomed in try await catalog.claimDoomed(
+                    backend: id, limit: 1_000, token: token, lease: .seconds(60))
+                {
+                    try await catalog.settle(
+                        doomed.copy.id, token: token, await CopyDeleter(context: context()).delete(doomed))
                 }
             }
             _ = try await catalog.forgetGone(limit: 1_000)

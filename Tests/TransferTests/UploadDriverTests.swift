@@ -15,9 +15,11 @@ import Transfer
         UploadDriver(uploads: fleet.catalog, writes: fleet.catalog, context: fleet.context())
     }
 
-    private func create(_ fleet: MemoryFleet, on names: [String] = ["a", "b"], minAck: Int = 1) async throws -> UploadID {
+    private func create(_ fleet: MemoryFleet, on names: [String] = ["a", "b"], minAck: Int = 1) async throws -> UploadID
+    {
         let request = fleet.request("k", size: 0, on: names, minAck: minAck)
-        guard case .created(let id) = await driver(fleet).create(request, checksumAlgorithm: nil, checksumType: nil) else {
+        guard case .created(let id) = await driver(fleet).create(request, checksumAlgorithm: nil, checksumType: nil)
+        else {
             throw BodyError.source("not created")
         }
         return id
@@ -26,20 +28,26 @@ import Transfer
     private func put(_ fleet: MemoryFleet, _ id: UploadID, _ number: Int, _ bytes: Bytes) async throws -> PartResult {
         let upload = try #require(try await fleet.catalog.find(id, object: fleet.object("k")))
         return await driver(fleet).putPart(
-            upload, number: number, size: Int64(bytes.count), requirement: WriteRequirement(ack: 2, minAck: 1), body: HashingBody(bytes))
+            upload, number: number, size: Int64(bytes.count), requirement: WriteRequirement(ack: 2, minAck: 1),
+            body: HashingBody(bytes))
     }
 
     private func putAll(_ fleet: MemoryFleet, _ id: UploadID) async throws {
         for (index, bytes) in Self.parts.enumerated().reversed() {
-            guard case .stored = try await put(fleet, id, index + 1, bytes) else { throw BodyError.source("part \(index + 1)") }
+            guard case .stored = try await put(fleet, id, index + 1, bytes) else {
+                throw BodyError.source("part \(index + 1)")
+            }
         }
     }
 
     private func etag(_ bytes: Bytes) -> String { Hex.encode(Digest.hash(.md5, bytes.array)) }
 
-    private func complete(_ fleet: MemoryFleet, _ id: UploadID, precondition: WritePrecondition = .none) async -> CompleteResult {
+    private func complete(_ fleet: MemoryFleet, _ id: UploadID, precondition: WritePrecondition = .none) async
+        -> CompleteResult
+    {
         await driver(fleet).complete(
-            id, object: fleet.object("k"), chosen: Self.parts.enumerated().map { ChosenPart(number: $0 + 1, etag: etag($1)) },
+            id, object: fleet.object("k"),
+            chosen: Self.parts.enumerated().map { ChosenPart(number: $0 + 1, etag: etag($1)) },
             requirement: WriteRequirement(ack: 2, minAck: 1), precondition: precondition, readGrace: .seconds(600)
         ) { _, parts in
             ContentDigests(
@@ -134,9 +142,11 @@ import Transfer
         let fleet = MemoryFleet("a: | b:")
         let id = try await create(fleet)
         let upload = try #require(try await fleet.catalog.find(id, object: fleet.object("k")))
-        let body = HashingBody(MemoryBody(Self.parts[0], runBytes: 100, cutAfter: 1_000), length: Int64(Self.parts[0].count))
+        let body = HashingBody(
+            MemoryBody(Self.parts[0], runBytes: 100, cutAfter: 1_000), length: Int64(Self.parts[0].count))
         let result = await driver(fleet).putPart(
-            upload, number: 1, size: Int64(Self.parts[0].count), requirement: WriteRequirement(ack: 2, minAck: 1), body: body)
+            upload, number: 1, size: Int64(Self.parts[0].count), requirement: WriteRequirement(ack: 2, minAck: 1),
+            body: body)
         guard case .refused(.bodyFailed) = result else {
             Issue.record("\(result)")
             return
@@ -153,7 +163,8 @@ import Transfer
         try await putAll(fleet, id)
         #expect(try await driver(fleet).abort(id, object: fleet.object("k")))
         let late = await driver(fleet).putPart(
-            upload, number: 4, size: 4, requirement: WriteRequirement(ack: 2, minAck: 1), body: HashingBody(Bytes("late")))
+            upload, number: 4, size: 4, requirement: WriteRequirement(ack: 2, minAck: 1),
+            body: HashingBody(Bytes("late")))
         #expect(late == .noSuchUpload)
         #expect(await complete(fleet, id) == .noSuchUpload)
         try await fleet.sweep()

@@ -87,15 +87,20 @@ import Transfer
     }
 
     @Test(arguments: [StoreFault.late, .lostReply, .cutAfter(3_000)])
-    func `a target whose outcome is unknown fails the write, and its late bytes are found and deleted`(fault: StoreFault) async throws {
+    func `a target whose outcome is unknown fails the write, and its late bytes are found and deleted`(
+        fault: StoreFault
+    ) async throws {
         let fleet = MemoryFleet("a: k | b: k")
         fleet.store("b").inject(fault, into: .put)
         #expect(await !fleet.put("k", Self.bytes, on: ["a", "b"]).isCommitted)
         #expect(try await fleet.read("k") == MemoryFleet.contents(of: "k"))
         // The first deletion comes before the late bytes, the second look behind the horizon finds them.
         let token = fleet.identifiers.makeLeaseToken()
-        for doomed in try await fleet.catalog.claimDoomed(backend: fleet.backend("b"), limit: 10, token: token, lease: .seconds(60)) {
-            try await fleet.catalog.settle(doomed.copy.id, token: token, await CopyDeleter(context: fleet.context()).delete(doomed))
+        for doomed in try await fleet.catalog.claimDoomed(
+            backend: fleet.backend("b"), limit: 10, token: token, lease: .seconds(60))
+        {
+            try await fleet.catalog.settle(
+                doomed.copy.id, token: token, await CopyDeleter(context: fleet.context()).delete(doomed))
         }
         fleet.store("b").deliverLate()
         try await fleet.sweep()
@@ -140,8 +145,11 @@ import Transfer
     @Test func `conditions decide under the lock, and a write that fails them leaves nothing`() async throws {
         let fleet = MemoryFleet("a: k | b: k")
         #expect(
-            await fleet.put("k", Self.bytes, on: ["a", "b"], precondition: WritePrecondition(ifNoneMatch: .any)) == .preconditionFailed)
-        #expect(await fleet.put("new", Self.bytes, on: ["a", "b"], precondition: WritePrecondition(ifMatch: .any)) == .noSuchKey)
+            await fleet.put("k", Self.bytes, on: ["a", "b"], precondition: WritePrecondition(ifNoneMatch: .any))
+                == .preconditionFailed)
+        #expect(
+            await fleet.put("new", Self.bytes, on: ["a", "b"], precondition: WritePrecondition(ifMatch: .any))
+                == .noSuchKey)
         try await fleet.sweep()
         #expect(fleet.picture == "a: k | b: k")
         #expect(fleet.names.count == 2)
@@ -151,7 +159,10 @@ import Transfer
         let fleet = MemoryFleet("a: | b:")
         let results = await withTaskGroup(of: WriteResult.self) { group in
             for _ in 0..<16 {
-                group.addTask { await fleet.put("k", Self.bytes, on: ["a", "b"], precondition: WritePrecondition(ifNoneMatch: .any)) }
+                group.addTask {
+                    await fleet.put(
+                        "k", Self.bytes, on: ["a", "b"], precondition: WritePrecondition(ifNoneMatch: .any))
+                }
             }
             return await group.reduce(into: [WriteResult]()) { $0.append($1) }
         }
@@ -246,7 +257,9 @@ struct LyingETagStore: ObjectStore {
         stored.etag = String(repeating: "0", count: 32)
         return stored
     }
-    func get(_ key: String, range: ByteRange?) async throws(StoreError) -> StoreReading { try await store.get(key, range: range) }
+    func get(_ key: String, range: ByteRange?) async throws(StoreError) -> StoreReading {
+        try await store.get(key, range: range)
+    }
     func head(_ key: String) async throws(StoreError) -> StoredObject { try await store.head(key) }
     func list(prefix: String, after: String?, limit: Int) async throws(StoreError) -> StoreListing {
         try await store.list(prefix: prefix, after: after, limit: limit)
@@ -265,7 +278,11 @@ struct LyingETagStore: ObjectStore {
     func completeUpload(_ key: String, uploadID: String, parts: [StoredPart]) async throws(StoreError) -> StoredObject {
         try await store.completeUpload(key, uploadID: uploadID, parts: parts)
     }
-    func abortUpload(_ key: String, uploadID: String) async throws(StoreError) { try await store.abortUpload(key, uploadID: uploadID) }
+    func abortUpload(_ key: String, uploadID: String) async throws(StoreError) {
+        try await store.abortUpload(key, uploadID: uploadID)
+    }
     func openUploads(_ key: String) async throws(StoreError) -> [String] { try await store.openUploads(key) }
-    func listUploads(prefix: String) async throws(StoreError) -> [OpenUpload] { try await store.listUploads(prefix: prefix) }
+    func listUploads(prefix: String) async throws(StoreError) -> [OpenUpload] {
+        try await store.listUploads(prefix: prefix)
+    }
 }

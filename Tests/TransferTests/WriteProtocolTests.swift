@@ -51,7 +51,8 @@ import Transfer
     @Test func `a refused target is replaced before the upload`() {
         var machine = machine()
         _ = machine.start()
-        let effects = machine.handle(.intended(IntentOutcome(admitted: [Self.id(1)], refused: [Self.id(2): .overQuota])))
+        let effects = machine.handle(
+            .intended(IntentOutcome(admitted: [Self.id(1)], refused: [Self.id(2): .overQuota])))
         #expect(effects == [.intend([Self.candidates[2]], isAdditional: true)])
         #expect(machine.handle(admitted(3)) == [.upload([Self.id(1), Self.id(3)])])
     }
@@ -87,7 +88,9 @@ import Transfer
         _ = unknown.handle(uploaded(1))
         #expect(unknown.handle(.uploadFailed(Self.id(2), Self.reset)) == [.giveUp(late: [Self.id(2)])])
         #expect(
-            unknown.handle(.gaveUp) == [.finish(.refused(.backendsFailed(succeeded: 1, required: 2, errors: [Self.reset])))])
+            unknown.handle(.gaveUp) == [
+                .finish(.refused(.backendsFailed(succeeded: 1, required: 2, errors: [Self.reset])))
+            ])
     }
 
     @Test func `minAck is a floor`() {
@@ -112,7 +115,8 @@ import Transfer
         #expect(
             machine.handle(uploaded(4)) == [
                 .commit(
-                    uploaded: [UploadedCopy(id: Self.id(3)), UploadedCopy(id: Self.id(4))], failed: [Self.id(1): false, Self.id(2): false])
+                    uploaded: [UploadedCopy(id: Self.id(3)), UploadedCopy(id: Self.id(4))],
+                    failed: [Self.id(1): false, Self.id(2): false])
             ])
     }
 
@@ -128,9 +132,14 @@ import Transfer
         _ = machine.start()
         _ = machine.handle(admitted(1))
         _ = machine.handle(.uploadFailed(Self.id(1), Self.refused, isBodyUntouched: true))
-        #expect(machine.handle(.intended(IntentOutcome(admitted: [], refused: [Self.id(2): .overQuota]))) == [.giveUp(late: [])])
         #expect(
-            machine.handle(.gaveUp) == [.finish(.refused(.backendsFailed(succeeded: 0, required: 1, errors: [Self.refused])))])
+            machine.handle(.intended(IntentOutcome(admitted: [], refused: [Self.id(2): .overQuota]))) == [
+                .giveUp(late: [])
+            ])
+        #expect(
+            machine.handle(.gaveUp) == [
+                .finish(.refused(.backendsFailed(succeeded: 0, required: 1, errors: [Self.refused])))
+            ])
     }
 
     @Test func `a body that fails gives the write up, whatever was stored`() {
@@ -144,7 +153,8 @@ import Transfer
     }
 
     @Test(arguments: [
-        (CommitOutcome.preconditionFailed, WriteResult.preconditionFailed), (.noSuchKey, .noSuchKey), (.fenceLost, .refused(.fenceLost)),
+        (CommitOutcome.preconditionFailed, WriteResult.preconditionFailed), (.noSuchKey, .noSuchKey),
+        (.fenceLost, .refused(.fenceLost)),
     ])
     func `a commit that did not take place is said so`(outcome: CommitOutcome, result: WriteResult) {
         var machine = committing()

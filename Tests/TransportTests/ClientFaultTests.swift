@@ -7,7 +7,8 @@ import Transport
 private let answered = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 private func request(
-    _ endpoint: Endpoint, _ method: Method = .get, body: ClientBody = .empty, timeouts: ClientTimeouts = ClientTimeouts()
+    _ endpoint: Endpoint, _ method: Method = .get, body: ClientBody = .empty,
+    timeouts: ClientTimeouts = ClientTimeouts()
 ) -> ClientRequest {
     ClientRequest(endpoint: endpoint, head: RequestHead(method: method, target: "/"), body: body, timeouts: timeouts)
 }
@@ -111,7 +112,9 @@ private func bodyFailure(_ body: any BodyReader) async -> BodyError? {
         let script: @Sendable (RawPeer, Int) async throws -> Void = { peer, number in
             while true {
                 _ = try await peer.receive(upTo: "\r\n\r\n")
-                try await peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n\(number)HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+                try await peer.send(
+                    "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n\(number)HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+                )
             }
         }
         try await ScriptedServer.run(script: script) { server, loops in
@@ -126,7 +129,8 @@ private func bodyFailure(_ body: any BodyReader) async -> BodyError? {
 
     @Test func `an answer that breaks off is an error, whatever its framing`() async throws {
         let answers = [
-            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
         ]
         for answer in answers {
@@ -150,7 +154,9 @@ private func bodyFailure(_ body: any BodyReader) async -> BodyError? {
     }
 
     @Test func `a malformed answer is refused`() async throws {
-        for answer in ["SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"] {
+        for answer in [
+            "SSH-2.0-OpenSSH_9.2\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        ] {
             try await ScriptedServer.run(script: { peer, _ in try await peer.send(answer) }) { server, loops in
                 try await withClient(on: loops) { client in
                     guard case .malformed = await failure(client, request(server.endpoint)) else {
@@ -164,18 +170,25 @@ private func bodyFailure(_ body: any BodyReader) async -> BodyError? {
 
     @Test func `silence ends with the time to the first byte, or with the idle time in a body`() async throws {
         let script: @Sendable (RawPeer, Int) async throws -> Void = { peer, _ in
-            if try await peer.receive(upTo: "\r\n\r\n").hasPrefix("PUT") { try await peer.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc") }
+            if try await peer.receive(upTo: "\r\n\r\n").hasPrefix("PUT") {
+                try await peer.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+            }
             _ = try await peer.receiveAll()
         }
         try await ScriptedServer.run(script: script) { server, loops in
             try await withClient(on: loops) { client in
-                let timeouts = ClientTimeouts(connect: .seconds(5), firstByte: .milliseconds(50), idle: .milliseconds(50))
+                let timeouts = ClientTimeouts(
+                    connect: .seconds(5), firstByte: .milliseconds(50), idle: .milliseconds(50))
                 let error = await failure(client, request(server.endpoint, timeouts: timeouts))
                 #expect(error == .timedOut && error?.mayHaveArrived == true)
                 let body = ClientBody.stream(length: 3, BytesReader(Bytes("abc")))
                 let response = try await client.send(request(server.endpoint, .put, body: body, timeouts: timeouts))
                 #expect(await bodyFailure(response.body) == .tooSlow)
-                let posted = await failure(client, request(server.endpoint, .post, body: .stream(length: 3, BytesReader(Bytes("abc"))), timeouts: timeouts))
+                let posted = await failure(
+                    client,
+                    request(
+                        server.endpoint, .post, body: .stream(length: 3, BytesReader(Bytes("abc"))), timeouts: timeouts)
+                )
                 #expect(posted == .timedOut)
             }
         }
@@ -190,15 +203,18 @@ private func bodyFailure(_ body: any BodyReader) async -> BodyError? {
             try await withClient(on: loops) { client in
                 let timeouts = ClientTimeouts(idle: .milliseconds(100))
                 let body = ClientBody.stream(length: 1 << 40, Pattern(length: 1 << 40))
-                #expect(await failure(client, request(server.endpoint, .put, body: body, timeouts: timeouts)) == .timedOut)
+                #expect(
+                    await failure(client, request(server.endpoint, .put, body: body, timeouts: timeouts)) == .timedOut)
             }
         }
     }
 
-    @Test func `a name that does not resolve and a port where nobody listens: the request did not arrive`() async throws {
+    @Test func `a name that does not resolve and a port where nobody listens: the request did not arrive`() async throws
+    {
         try await ScriptedServer.run(script: { _, _ in }) { _, loops in
             try await withClient(on: loops) { client in
-                let unresolved = await failure(client, request(Endpoint(scheme: .http, host: "sluice.invalid", port: 80)))
+                let unresolved = await failure(
+                    client, request(Endpoint(scheme: .http, host: "sluice.invalid", port: 80)))
                 guard case .unresolved(host: "sluice.invalid", _)? = unresolved else {
                     Issue.record("\(String(describing: unresolved))")
                     return
@@ -225,11 +241,13 @@ private func bodyFailure(_ body: any BodyReader) async -> BodyError? {
         try await withServer(answer: answer) { served in
             try await withClient(on: served.loops) { client in
                 let sources: [(Pattern, BodyError)] = [
-                    (Pattern(length: 300_000, failure: .source("disk")), .source("disk")), (Pattern(length: 300_000), .truncated),
+                    (Pattern(length: 300_000, failure: .source("disk")), .source("disk")),
+                    (Pattern(length: 300_000), .truncated),
                     (Pattern(length: 600_000), .tooLong),
                 ]
                 for (index, (source, cause)) in sources.enumerated() {
-                    let error = await failure(client, request(served.endpoint(), .put, body: .stream(length: 500_050, source)))
+                    let error = await failure(
+                        client, request(served.endpoint(), .put, body: .stream(length: 500_050, source)))
                     #expect(error == .bodyFailed(cause))
                     let isSeen = try await eventually { seen.withLock { $0.count } == index + 1 }
                     #expect(isSeen)

@@ -46,7 +46,9 @@ extension Result where Success == ClientResponse, Failure == ClientError {
             let count = (try? await Pattern.check(request.body)) ?? nil
             let isChunked = request.head.target == "/chunked"
             guard count == request.contentLength, let count else { return text(500, "") }
-            return Response(ResponseHead(.ok), body: .stream(length: isChunked ? nil : count, Pattern(length: count, runSize: 77_777)))
+            return Response(
+                ResponseHead(.ok),
+                body: .stream(length: isChunked ? nil : count, Pattern(length: count, runSize: 77_777)))
         }
         try await withServer(answer: answer) { served in
             try await withClient(on: served.loops) { client in
@@ -72,7 +74,8 @@ extension Result where Success == ClientResponse, Failure == ClientError {
         try await withServer(answer: answer) { served in
             try await withClient(on: served.loops) { client in
                 let source = Pattern(length: 1 << 40)
-                let response = try await client.send(request(served.endpoint(), .put, body: .stream(length: 1 << 40, source)))
+                let response = try await client.send(
+                    request(served.endpoint(), .put, body: .stream(length: 1 << 40, source)))
                 #expect(response.status.code == 403)
                 #expect(try await Pattern.check(response.body) == 3_000_000)
                 let pulls = source.pulls.load(ordering: .relaxed)
@@ -98,7 +101,8 @@ extension Result where Success == ClientResponse, Failure == ClientError {
         }
         try await withServer(answer: { _ in text(409, "conflict") }) { served in
             try await withClient(on: served.loops) { client in
-                let response = try await client.send(request(served.endpoint(), .put, body: .stream(length: 1 << 40, Stuck())))
+                let response = try await client.send(
+                    request(served.endpoint(), .put, body: .stream(length: 1 << 40, Stuck())))
                 #expect(try await response.body.collect(limit: 100).text == "conflict")
             }
         }
@@ -113,11 +117,16 @@ extension Result where Success == ClientResponse, Failure == ClientError {
             try await withClient(on: served.loops) { client in
                 let unread = Pattern(length: 500)
                 let refused = try await client.send(
-                    request(served.endpoint(), .put, "/refuse", body: .stream(length: 500, unread), expectsContinue: true))
+                    request(
+                        served.endpoint(), .put, "/refuse", body: .stream(length: 500, unread), expectsContinue: true))
                 #expect(refused.status.code == 403)
                 #expect(unread.pulls.load(ordering: .relaxed) == 0)
-                for body in [ClientBody.stream(length: 500, Pattern(length: 500)), .bytes(Bytes([UInt8](repeating: 1, count: 500)))] {
-                    let taken = try await client.send(request(served.endpoint(), .put, "/take", body: body, expectsContinue: true))
+                for body in [
+                    ClientBody.stream(length: 500, Pattern(length: 500)),
+                    .bytes(Bytes([UInt8](repeating: 1, count: 500))),
+                ] {
+                    let taken = try await client.send(
+                        request(served.endpoint(), .put, "/take", body: body, expectsContinue: true))
                     #expect(try await taken.body.collect(limit: 100).text == "500")
                 }
             }
@@ -127,16 +136,22 @@ extension Result where Success == ClientResponse, Failure == ClientError {
     @Test func `the invitation and the answer may come together, and a server may stay silent`() async throws {
         let script: @Sendable (RawPeer, Int) async throws -> Void = { peer, number in
             _ = try await peer.receive(upTo: "\r\n\r\n")
-            if number == 1 { try await peer.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") }
+            if number == 1 {
+                try await peer.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            }
             _ = try await peer.receive(upTo: "abc")
-            if number == 2 { try await peer.send("HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") }
+            if number == 2 {
+                try await peer.send(
+                    "HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            }
             _ = try await peer.receiveAll()
         }
         try await ScriptedServer.run(script: script) { server, loops in
             for _ in 1...2 {
                 try await withClient(on: loops) { client in
                     let body = ClientBody.stream(length: 3, BytesReader(Bytes("abc")))
-                    let response = try await client.send(request(server.endpoint, .put, body: body, expectsContinue: true))
+                    let response = try await client.send(
+                        request(server.endpoint, .put, body: body, expectsContinue: true))
                     #expect(try await response.body.collect(limit: 100).text == "ok")
                 }
             }
@@ -164,7 +179,9 @@ extension Result where Success == ClientResponse, Failure == ClientError {
                 let (answered, refused) = await withTaskGroup(of: Bool.self) { group in
                     for _ in 0..<20 {
                         group.addTask {
-                            guard case .success(let response) = await outcome(client, request(endpoint)) else { return false }
+                            guard case .success(let response) = await outcome(client, request(endpoint)) else {
+                                return false
+                            }
                             return (try? await response.body.collect(limit: 10).text) == "ok"
                         }
                     }
@@ -203,7 +220,9 @@ extension Result where Success == ClientResponse, Failure == ClientError {
         let loops = try LoopGroup(count: 2, name: "test")
         defer { loops.stop() }
         let server = HTTPServer(handler: Answers { text(200, $0.head.target) }, logger: .silent)
-        let endpoint = Endpoint(scheme: .http, host: "127.0.0.1", port: try server.start(SocketAddress(host: "127.0.0.1", port: 0), on: loops))
+        let endpoint = Endpoint(
+            scheme: .http, host: "127.0.0.1",
+            port: try server.start(SocketAddress(host: "127.0.0.1", port: 0), on: loops))
         try await withClient(on: loops) { client in
             for number in 0..<200 {
                 let answer = try await client.send(request(endpoint, .get, "/\(number)")).body.collect(limit: 100)

@@ -16,7 +16,11 @@ func onLoop<R: Sendable>(_ body: @escaping @Sendable (LoopGroup) async throws ->
         do { result = .success(try await body(loops)) } catch { result = .failure(error) }
         outcome.withLock { $0 = result }
     }
-    await withTaskCancellationHandler { await root.value } onCancel: { root.cancel() }
+    await withTaskCancellationHandler {
+        await root.value
+    } onCancel: {
+        root.cancel()
+    }
     guard let result = outcome.withLock({ $0 }) else { throw CancellationError() }
     return try result.get()
 }
@@ -58,7 +62,8 @@ func withServer<R: Sendable>(
     _ body: @escaping @Sendable (Served) async throws -> R
 ) async throws -> R {
     try await onLoop { loops in
-        let server = HTTPServer(handler: Answers(answer), limits: limits, tls: tls, logger: .silent, errorResponse: errorResponse)
+        let server = HTTPServer(
+            handler: Answers(answer), limits: limits, tls: tls, logger: .silent, errorResponse: errorResponse)
         let port = try server.start(SocketAddress(host: listen, port: 0), on: loops)
         let result: Result<R, any Error>
         do {
@@ -85,7 +90,9 @@ func withClient<R>(
     return try await body(client)
 }
 
-func text(_ status: Int, _ body: String) -> Response { Response(ResponseHead(Status(status)), body: .bytes(Bytes(body))) }
+func text(_ status: Int, _ body: String) -> Response {
+    Response(ResponseHead(Status(status)), body: .bytes(Bytes(body)))
+}
 
 /// A source of a known content, made as it is read.
 final class Pattern: BodyReader {
@@ -135,7 +142,9 @@ final class Pattern: BodyReader {
         var position: Int64 = 0
         while let run = try await body.next() {
             let isSame = run.withUnsafeBytes { bytes in
-                for index in 0..<bytes.count where bytes[index] != Pattern.byte(position + Int64(index)) { return false }
+                for index in 0..<bytes.count where bytes[index] != Pattern.byte(position + Int64(index)) {
+                    return false
+                }
                 return true
             }
             guard isSame else { return nil }

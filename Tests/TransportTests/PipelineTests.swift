@@ -17,10 +17,16 @@ private struct SeededGenerator: RandomNumberGenerator {
 
 @Suite(.timeLimit(.minutes(2))) struct PipelineTests {
     /// A request with a body in a random framing, and whether the handler reads it.
-    private static func request(_ number: Int, isLast: Bool, _ random: inout SeededGenerator) -> (text: String, answer: String) {
-        let body = String((0..<Int.random(in: 0...300, using: &random)).map { _ in Character(["a", "b", "\r", "\n", "0"].randomElement(using: &random) ?? "a") })
+    private static func request(_ number: Int, isLast: Bool, _ random: inout SeededGenerator) -> (
+        text: String, answer: String
+    ) {
+        let body = String(
+            (0..<Int.random(in: 0...300, using: &random)).map { _ in
+                Character(["a", "b", "\r", "\n", "0"].randomElement(using: &random) ?? "a")
+            })
         let isRead = Bool.random(using: &random)
-        var text = "PUT /\(isRead ? "read" : "leave")/\(number) HTTP/1.1\r\nHost: a\r\n\(isLast ? "Connection: close\r\n" : "")"
+        var text =
+            "PUT /\(isRead ? "read" : "leave")/\(number) HTTP/1.1\r\nHost: a\r\n\(isLast ? "Connection: close\r\n" : "")"
         if Bool.random(using: &random) {
             text += "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
         } else {
@@ -69,7 +75,8 @@ private struct SeededGenerator: RandomNumberGenerator {
         }
         try await withServer(answer: answer) { served in
             var random = SeededGenerator(state: seed)
-            var bytes = Array("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n".utf8)
+            var bytes = Array(
+                "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n".utf8)
             for _ in 0..<Int.random(in: 1...6, using: &random) {
                 bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
             }

@@ -6,7 +6,10 @@ import Transport
 
 /// A bare TCP connection, for what a well-behaved client or server would not do.
 final class RawPeer: Sendable {
-    enum Failure: Error, Equatable { case reset, timedOut, other(CInt) }
+    enum Failure: Error, Equatable {
+        case reset, timedOut
+        case other(CInt)
+    }
     private static let patience: Duration = .seconds(20)
 
     private let descriptor: Descriptor
@@ -35,7 +38,9 @@ final class RawPeer: Sendable {
     func send(_ bytes: [UInt8]) async throws {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes { Glibc.send(descriptor.fd, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor.fd, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+            }
             if count >= 0 {
                 sent += count
             } else if errno == EAGAIN {

@@ -89,7 +89,8 @@ private final class Seen: Sendable {
         }
         try await withServer(answer: answer) { served in
             let bodies = [
-                "Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+                "Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nabc",
+                "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
                 "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
             ]
             for (index, body) in bodies.enumerated() {
@@ -103,14 +104,17 @@ private final class Seen: Sendable {
             try await peer.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc")
             peer.reset()
             #expect(try await eventually { seen.all.count == 5 })
-            #expect(seen.all == ["truncated", "truncated", "truncated", "malformed(\"malformed chunk size\")", "truncated"])
+            #expect(
+                seen.all == ["truncated", "truncated", "truncated", "malformed(\"malformed chunk size\")", "truncated"])
         }
     }
 
     @Test func `a response that fails after its head resets the connection`() async throws {
         for length in [Int64(1_000_000), nil] {
             let answer: @Sendable (Request) async -> Response = { _ in
-                Response(ResponseHead(.ok), body: .stream(length: length, Pattern(length: 300_000, failure: .source("disk"))))
+                Response(
+                    ResponseHead(.ok), body: .stream(length: length, Pattern(length: 300_000, failure: .source("disk")))
+                )
             }
             try await withServer(answer: answer) { served in
                 let peer = try await served.peer()

@@ -97,11 +97,15 @@ import Transport
 
     @Test func `HEAD is answered with the length and no byte of a body`() async throws {
         let answer: @Sendable (Request) async -> Response = { request in
-            Response(ResponseHead(.ok), body: request.head.target == "/s" ? .stream(length: 5, BytesReader(Bytes("abcde"))) : .none(declaredLength: 7))
+            Response(
+                ResponseHead(.ok),
+                body: request.head.target == "/s"
+                    ? .stream(length: 5, BytesReader(Bytes("abcde"))) : .none(declaredLength: 7))
         }
         try await withServer(answer: answer) { served in
             let peer = try await served.peer()
-            try await peer.send("HEAD /s HTTP/1.1\r\nHost: a\r\n\r\nHEAD /n HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            try await peer.send(
+                "HEAD /s HTTP/1.1\r\nHost: a\r\n\r\nHEAD /n HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             let heads = try await peer.receiveAll().split(separator: "\r\n\r\n")
             #expect(heads.count == 2)
             #expect(heads[0].contains("Content-Length: 5") && heads[1].contains("Content-Length: 7"))
@@ -110,7 +114,9 @@ import Transport
 
     @Test func `responses of unknown length are chunked`() async throws {
         let answer: @Sendable (Request) async -> Response = { _ in
-            Response(ResponseHead(.ok), body: .stream(length: nil, BytesReader(runs: [Bytes("hello "), Bytes("wide world")])))
+            Response(
+                ResponseHead(.ok),
+                body: .stream(length: nil, BytesReader(runs: [Bytes("hello "), Bytes("wide world")])))
         }
         try await withServer(answer: answer) { served in
             let peer = try await served.peer()
@@ -124,7 +130,9 @@ import Transport
     @Test func `a client that closed its side still gets the whole answer`() async throws {
         let answer: @Sendable (Request) async -> Response = { _ in
             let run = Bytes([UInt8](repeating: 65, count: 100_000))
-            return Response(ResponseHead(.ok), body: .stream(length: 3_000_000, BytesReader(runs: Array(repeating: run, count: 30))))
+            return Response(
+                ResponseHead(.ok), body: .stream(length: 3_000_000, BytesReader(runs: Array(repeating: run, count: 30)))
+            )
         }
         try await withServer(answer: answer) { served in
             let peer = try await served.peer()
@@ -164,7 +172,9 @@ import Transport
         ("Content-Length: 3\r\nTransfer-Encoding: chunked", 400), ("Content-Length: 3\r\nContent-Length: 4", 400),
         ("Content-Length: +3", 400), ("X : 1", 400), ("Transfer-Encoding: gzip", 501),
     ])
-    func `an ambiguous head is refused with the given answer, and ends the connection`(fields: String, status: Int) async throws {
+    func `an ambiguous head is refused with the given answer, and ends the connection`(fields: String, status: Int)
+        async throws
+    {
         let isHandled = Mutex(false)
         let answer: @Sendable (Request) async -> Response = { _ in
             isHandled.withLock { $0 = true }
@@ -172,7 +182,8 @@ import Transport
         }
         try await withServer(errorResponse: { text($0, "because \($0)") }, answer: answer) { served in
             let peer = try await served.peer()
-            try await peer.send("PUT / HTTP/1.1\r\nHost: a\r\n\(fields)\r\n\r\nabcGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
+            try await peer.send(
+                "PUT / HTTP/1.1\r\nHost: a\r\n\(fields)\r\n\r\nabcGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
             let answer = try await peer.receiveAll()
             #expect(answer.hasPrefix("HTTP/1.1 \(status) "))
             #expect(answer.contains("Connection: close\r\n") && answer.hasSuffix("because \(status)"))
@@ -183,7 +194,9 @@ import Transport
     @Test func `a head over the limit is refused`() async throws {
         try await withServer(answer: echo) { served in
             let peer = try await served.peer()
-            try await peer.send("GET / HTTP/1.1\r\nHost: a\r\n" + String(repeating: "X-A: \(String(repeating: "b", count: 990))\r\n", count: 40))
+            try await peer.send(
+                "GET / HTTP/1.1\r\nHost: a\r\n"
+                    + String(repeating: "X-A: \(String(repeating: "b", count: 990))\r\n", count: 40))
             #expect(try await peer.receiveAll().hasPrefix("HTTP/1.1 431 "))
         }
     }
@@ -193,7 +206,9 @@ import Transport
             let second = HTTPServer(handler: Answers(echo), logger: .silent)
             let address = SocketAddress(host: "127.0.0.1", port: served.port)
             #expect(throws: ListenError.inUse(address)) { try second.start(address, on: served.loops) }
-            #expect(throws: ListenError.self) { try second.start(SocketAddress(host: "192.0.2.1", port: 0), on: served.loops) }
+            #expect(throws: ListenError.self) {
+                try second.start(SocketAddress(host: "192.0.2.1", port: 0), on: served.loops)
+            }
         }
     }
 }

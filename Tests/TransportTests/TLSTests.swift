@@ -18,8 +18,10 @@ private final class Certificate: Sendable {
         let openssl = Process()
         openssl.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
         openssl.arguments = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=sluice test",
-            "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", folder + "/key.pem", "-out", folder + "/certificate.pem",
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+            "/CN=sluice test",
+            "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", folder + "/key.pem", "-out",
+            folder + "/certificate.pem",
         ]
         openssl.standardError = FileHandle.nullDevice
         try openssl.run()
@@ -51,7 +53,8 @@ private final class Certificate: Sendable {
     private func send(
         _ client: HTTPClient, _ endpoint: Endpoint, _ method: HTTP.Method = .get, _ body: ClientBody = .empty
     ) async throws(ClientError) -> ClientResponse {
-        try await client.send(ClientRequest(endpoint: endpoint, head: RequestHead(method: method, target: "/"), body: body))
+        try await client.send(
+            ClientRequest(endpoint: endpoint, head: RequestHead(method: method, target: "/"), body: body))
     }
 
     @Test func `requests share a verified connection, by name and by address`() async throws {
@@ -69,7 +72,10 @@ private final class Certificate: Sendable {
     @Test(arguments: [Int64(1), 16_384, 70_000, 5_000_001])
     func `bodies arrive byte for byte in both directions`(length: Int64) async throws {
         try await withTLS { served, client in
-            for body in [ClientBody.stream(length: length, Pattern(length: length)), .bytes(try await Pattern(length: length).collect(limit: 1 << 24))] {
+            for body in [
+                ClientBody.stream(length: length, Pattern(length: length)),
+                .bytes(try await Pattern(length: length).collect(limit: 1 << 24)),
+            ] {
                 let response = try await send(client, served.endpoint(.https), .put, body)
                 #expect(response.status == .ok)
                 #expect(try await Pattern.check(response.body) == length)
@@ -104,13 +110,16 @@ private final class Certificate: Sendable {
         let trust = try TLSContext(trustFile: certificate.file)
         try await withServer(tls: server, answer: { _ in text(403, "no") }) { served in
             try await withClient(tls: trust, on: served.loops) { client in
-                let response = try await send(client, served.endpoint(.https), .put, .stream(length: 1 << 40, Pattern(length: 1 << 40)))
+                let response = try await send(
+                    client, served.endpoint(.https), .put, .stream(length: 1 << 40, Pattern(length: 1 << 40)))
                 #expect(try await response.body.collect(limit: 10).text == "no")
             }
         }
     }
 
-    @Test func `a certificate for another name, or of nobody that is trusted, is refused before a request is sent`() async throws {
+    @Test func `a certificate for another name, or of nobody that is trusted, is refused before a request is sent`()
+        async throws
+    {
         let handled = Mutex(0)
         let certificate = try Certificate()
         let stranger = try Certificate()
@@ -120,7 +129,9 @@ private final class Certificate: Sendable {
             return text(200, "")
         }
         try await withServer(tls: server, listen: "::", answer: answer) { served in
-            for (trust, host) in [(certificate.file, "::1"), (certificate.file, "ip6-localhost"), (stranger.file, "localhost")] {
+            for (trust, host) in [
+                (certificate.file, "::1"), (certificate.file, "ip6-localhost"), (stranger.file, "localhost"),
+            ] {
                 try await withClient(tls: TLSContext(trustFile: trust), on: served.loops) { client in
                     do throws(ClientError) {
                         _ = try await send(client, served.endpoint(.https, host: host))

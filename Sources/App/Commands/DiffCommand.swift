@@ -18,7 +18,9 @@ struct DiffCommand {
         defer { instance.close() }
         let spec = try await SpecSource(path: try invocation.required(.spec), pool: instance.pool).loaded()
         let accepted: String
-        do throws(CatalogError) { accepted = try await instance.catalog.acceptedText() } catch { throw Instance.failure(error) }
+        do throws(CatalogError) { accepted = try await instance.catalog.acceptedText() } catch {
+            throw Instance.failure(error)
+        }
         let lines = DiffCommand.lines(from: accepted, to: spec.redactedText)
         guard !lines.isEmpty else {
             Terminal.say("The files are the accepted revision.")

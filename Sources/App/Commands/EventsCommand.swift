@@ -19,16 +19,21 @@ struct EventsCommand {
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
         let events: [EventRecord]
-        do throws(CatalogError) { events = try await instance.catalog.events(limit: EventsCommand.shownMax) } catch { throw Instance.failure(error) }
+        do throws(CatalogError) { events = try await instance.catalog.events(limit: EventsCommand.shownMax) } catch {
+            throw Instance.failure(error)
+        }
         guard try !invocation.wantsJSON() else {
-            Terminal.print(JSONValue.object([("formatVersion", "1.0"), ("events", .array(events.map(EventsCommand.json)))]).indented)
+            Terminal.print(
+                JSONValue.object([("formatVersion", "1.0"), ("events", .array(events.map(EventsCommand.json)))])
+                    .indented)
             return .ok
         }
         if events.isEmpty { Terminal.say("Nothing has happened yet.") }
         for one in events {
             let times = one.count > 1 ? " (\(one.count) times)" : ""
             let kind = one.isWarning ? "warning" : "normal "
-            Terminal.print("\(EventsCommand.time(one))  \(kind)  \(one.subject)  \(one.reason.rawValue): \(one.message)\(times)")
+            Terminal.print(
+                "\(EventsCommand.time(one))  \(kind)  \(one.subject)  \(one.reason.rawValue): \(one.message)\(times)")
         }
         return .ok
     }
@@ -38,7 +43,8 @@ struct EventsCommand {
     private static func json(_ event: EventRecord) -> JSONValue {
         .object([
             ("subject", .string(event.subject.description)), ("type", event.isWarning ? "Warning" : "Normal"),
-            ("reason", .string(event.reason.rawValue)), ("message", .string(event.message)), ("count", .int(event.count)),
+            ("reason", .string(event.reason.rawValue)), ("message", .string(event.message)),
+            ("count", .int(event.count)),
             ("lastTime", .string(time(event))),
         ])
     }

@@ -1,6 +1,6 @@
 import Catalog
-import Spec
 import S3
+import Spec
 
 /// `sluice explain WORD`: a field of the spec, a reason, a condition, an error code of the loader or of S3.
 struct ExplainCommand {
@@ -22,7 +22,8 @@ struct ExplainCommand {
         let answers = ExplainCommand.answers(word)
         guard !answers.isEmpty else {
             let known =
-                SpecReference.fields.map(\.path) + SpecReference.kinds + Reason.allCases.map(\.rawValue) + ConditionType.allCases.map(\.rawValue)
+                SpecReference.fields.map(\.path) + SpecReference.kinds + Reason.allCases.map(\.rawValue)
+                + ConditionType.allCases.map(\.rawValue)
             let hint = Spelling.nearest(word, known).map { "; did you mean \($0)?" } ?? ""
             throw CommandFailure(.failure, "nothing is known about '\(word)'\(hint)")
         }
@@ -37,16 +38,24 @@ struct ExplainCommand {
             let width = fields.map(\.path.count).max() ?? 0
             answers.append(
                 (["\(kind): its fields below spec"]
-                    + fields.map { "  \($0.path)\(String(repeating: " ", count: width - $0.path.count))  \($0.meaning)" }).joined(separator: "\n"))
+                    + fields.map {
+                        "  \($0.path)\(String(repeating: " ", count: width - $0.path.count))  \($0.meaning)"
+                    }).joined(separator: "\n"))
         }
         for field in SpecReference.fields(named: word) {
-            answers.append("\(field.kind) spec.\(field.path)\n  \(field.meaning)\n  form: \(field.formText)\n  default: \(field.absent)")
+            answers.append(
+                "\(field.kind) spec.\(field.path)\n  \(field.meaning)\n  form: \(field.formText)\n  default: \(field.absent)"
+            )
         }
         if let type = ConditionType.allCases.first(where: { $0.rawValue.lowercased() == word.lowercased() }) {
-            answers.append("condition \(type.rawValue)\n  True means: \(type.reference.meaning)\n  otherwise: \(type.reference.remedy)")
+            answers.append(
+                "condition \(type.rawValue)\n  True means: \(type.reference.meaning)\n  otherwise: \(type.reference.remedy)"
+            )
         }
         if let reason = Reason.allCases.first(where: { $0.rawValue.lowercased() == word.lowercased() }) {
-            answers.append("reason \(reason.rawValue)\n  cause: \(reason.reference.meaning)\n  what to do: \(reason.reference.remedy)")
+            answers.append(
+                "reason \(reason.rawValue)\n  cause: \(reason.reference.meaning)\n  what to do: \(reason.reference.remedy)"
+            )
         }
         return answers
     }

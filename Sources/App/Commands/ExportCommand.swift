@@ -19,7 +19,9 @@ struct ExportCommand {
         defer { instance.close() }
         let desired = try await SpecSource(path: try invocation.required(.spec), pool: instance.pool).loaded().desired
         let buckets: [BucketRecord]
-        do throws(CatalogError) { buckets = try await instance.catalog.snapshot().buckets } catch { throw Instance.failure(error) }
+        do throws(CatalogError) { buckets = try await instance.catalog.snapshot().buckets } catch {
+            throw Instance.failure(error)
+        }
         var made = buckets.filter { $0.owner != nil && !$0.isDeclared }
         if let name = invocation.operands.first {
             made = made.filter { $0.name == name }
@@ -36,6 +38,7 @@ struct ExportCommand {
 
     private static func absence(_ name: String, _ buckets: [BucketRecord]) throws(CommandFailure) -> String {
         guard let known = buckets.first(where: { $0.name == name }) else { return "there is no bucket \(name)" }
-        return known.isDeclared ? "bucket \(name) is declared in the spec already" : "bucket \(name) was not made by a client"
+        return known.isDeclared
+            ? "bucket \(name) is declared in the spec already" : "bucket \(name) was not made by a client"
     }
 }

@@ -22,8 +22,12 @@ struct ObjectCommand {
         let bucketName = String(invocation.operands[1][..<slash])
         let key = String(invocation.operands[1][invocation.operands[1].index(after: slash)...])
         let fleet: FleetSnapshot
-        do throws(CatalogError) { fleet = try await instance.catalog.snapshot() } catch { throw Instance.failure(error) }
-        guard let bucket = fleet.bucket(bucketName) else { throw CommandFailure(.failure, "there is no bucket \(bucketName)") }
+        do throws(CatalogError) { fleet = try await instance.catalog.snapshot() } catch {
+            throw Instance.failure(error)
+        }
+        guard let bucket = fleet.bucket(bucketName) else {
+            throw CommandFailure(.failure, "there is no bucket \(bucketName)")
+        }
         let placed: PlacedVersion?
         do throws(CatalogError) {
             placed = try await instance.catalog.current(ObjectName(bucket: bucket.id, key: key))
@@ -46,7 +50,8 @@ struct ObjectCommand {
         for copy in placed.copies {
             let backend = name(copy.backend)
             let state = copy.state.rawValue + (copy.isSuspect ? ", suspect" : "")
-            lines.append("\(backend)\(String(repeating: " ", count: width - backend.count))  \(state)  \(copy.physicalKey)")
+            lines.append(
+                "\(backend)\(String(repeating: " ", count: width - backend.count))  \(state)  \(copy.physicalKey)")
         }
         if placed.copies.isEmpty { lines.append("No copy is left.") }
         return lines.joined(separator: "\n")
@@ -60,9 +65,11 @@ struct ObjectCommand {
             ])
         }
         return .object([
-            ("formatVersion", "1.0"), ("version", .string(placed.version.id.description)), ("size", .int(placed.version.size)),
+            ("formatVersion", "1.0"), ("version", .string(placed.version.id.description)),
+            ("size", .int(placed.version.size)),
             ("etag", .string(placed.version.digests.etag)),
-            ("lastModified", .string(WallTime(microseconds: placed.version.committedAt).rfc3339)), ("copies", .array(copies)),
+            ("lastModified", .string(WallTime(microseconds: placed.version.committedAt).rfc3339)),
+            ("copies", .array(copies)),
         ])
     }
 }

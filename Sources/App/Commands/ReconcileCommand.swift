@@ -61,7 +61,9 @@ struct ReconcileCommand {
         case .converged:
             Terminal.say("converged at revision \(revision)")
             return .ok
-        case .timedOut: throw CommandFailure(.failure, "not converged within \(limit.specText); run it again, or see 'sluice status'")
+        case .timedOut:
+            throw CommandFailure(
+                .failure, "not converged within \(limit.specText); run it again, or see 'sluice status'")
         case .blocked(let blockers):
             let lines = blockers.map { "  \($0.subject): \($0.reason.rawValue): \($0.message)" }.joined(separator: "\n")
             throw CommandFailure(.blocked, "blocked:\n\(lines)")
@@ -70,7 +72,9 @@ struct ReconcileCommand {
 
     private func timeout() throws(CommandFailure) -> Duration {
         guard let text = invocation.options[.timeout] else { return .seconds(24 * 3600) }
-        guard let duration = Duration(spec: text) else { throw CommandFailure(.usage, "--timeout \(text) is not a duration such as 90s or 2h") }
+        guard let duration = Duration(spec: text) else {
+            throw CommandFailure(.usage, "--timeout \(text) is not a duration such as 90s or 2h")
+        }
         return duration
     }
 }

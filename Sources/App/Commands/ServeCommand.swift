@@ -1,10 +1,10 @@
 import Catalog
 import Crypto
 import EventLoop
-import PostgresCatalog
 import Gateway
 import Glibc
 import HTTP
+import PostgresCatalog
 import Reconciler
 import Spec
 import Synchronization
@@ -27,14 +27,18 @@ struct ServeCommand {
 
     init(_ invocation: Invocation, _ loops: LoopGroup) throws(CommandFailure) {
         self.invocation = invocation
-        let logger = Logger(level: try invocation.logLevel(), now: { SystemClock.now().rfc3339 }) { Terminal.write($0, to: STDERR_FILENO) }
+        let logger = Logger(level: try invocation.logLevel(), now: { SystemClock.now().rfc3339 }) {
+            Terminal.write($0, to: STDERR_FILENO)
+        }
         instance = try Instance(invocation, loops: loops, logger: logger)
         source = SpecSource(path: try invocation.required(.spec), pool: instance.pool)
         listen = try ServeCommand.address(invocation, .listen, "127.0.0.1:9000")
         adminListen = try ServeCommand.address(invocation, .adminListen, "127.0.0.1:9001")
     }
 
-    private static func address(_ invocation: Invocation, _ option: Option, _ standard: String) throws(CommandFailure) -> SocketAddress {
+    private static func address(_ invocation: Invocation, _ option: Option, _ standard: String) throws(CommandFailure)
+        -> SocketAddress
+    {
         let text = try invocation.value(option) ?? standard
         guard let address = SocketAddress(text) else {
             throw CommandFailure(.usage, "--\(option.rawValue) \(text) is not HOST:PORT")
@@ -46,7 +50,9 @@ struct ServeCommand {
         defer { instance.close() }
         let signals = try signals()
         let spec = try await source.loaded()
-        for warning in spec.warnings { instance.logger.warning(warning.message, [("code", .string(warning.code.rawValue))]) }
+        for warning in spec.warnings {
+            instance.logger.warning(warning.message, [("code", .string(warning.code.rawValue))])
+        }
         let state = ServeState(spec.desired)
         let admin = HTTPServer(handler: adminHandler(state), logger: instance.logger)
         try start(admin, adminListen)
@@ -56,9 +62,12 @@ struct ServeCommand {
         try start(gateway, listen)
         try await instance.prepareDatabase(patience: nil)
         try await instance.verifyGate()
-        let revision = try await SpecSource.accept(spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
+        let revision = try await SpecSource.accept(
+            spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
         state.accept(spec.desired, digest: spec.digest)
-        instance.logger.info("serving", [("listen", .string("\(listen)")), ("admin", .string("\(adminListen)")), ("revision", .int(revision))])
+        instance.logger.info(
+            "serving",
+            [("listen", .string("\(listen)")), ("admin", .string("\(adminListen)")), ("revision", .int(revision))])
 
         let runtime = ReconcileRuntime(
             instance, metrics: ReconcilerMetrics(instance.metrics) { Double(SystemClock.now().seconds) })
@@ -99,8 +108,12 @@ struct ServeCommand {
         } catch {
             switch error {
             case .inUse(let address):
-                throw CommandFailure(.failure, "the address \(address) is in use; stop what listens there, or choose another with --listen or --admin-listen")
-            case .failed(let address, let evidence): throw CommandFailure(.failure, "cannot listen on \(address): \(evidence)")
+                throw CommandFailure(
+                    .failure,
+                    "the address \(address) is in use; stop what listens there, or choose another with --listen or --admin-listen"
+                )
+            case .failed(let address, let evidence):
+                throw CommandFailure(.failure, "cannot listen on \(address): \(evidence)")
             }
         }
     }
@@ -127,14 +140,18 @@ struct ServeCommand {
         ) { duration async throws(CancellationError) in try await EventLoop.sleep(for: duration) }
         let loops = instance.loops
         let environment = GatewayEnvironment(
-            now: SystemClock.now, elapsed: SystemClock.elapsed, makeRequestID: { Hex.encode(SystemRandom.bytes(8)).uppercased() },
-            sleep: { duration in do throws(CancellationError) { try await EventLoop.sleep(for: duration) } catch { return } },
+            now: SystemClock.now, elapsed: SystemClock.elapsed,
+            makeRequestID: { Hex.encode(SystemRandom.bytes(8)).uppercased() },
+            sleep: { duration in
+                do throws(CancellationError) { try await EventLoop.sleep(for: duration) } catch { return }
+            },
             spawn: { body in (EventLoop.current ?? loops.next()).spawn(body) })
         // The same in every instance that shares the database, so that a listing may go on at another one.
         let tokenKey = Digest.hash(.sha256, "sluice-listing \(try invocation.required(.databaseURL))")
         return GatewayServer(
             snapshots: snapshots,
-            services: GatewayServices(index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer),
+            services: GatewayServices(
+                index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer),
             settings: GatewaySettings(
                 region: try invocation.region(), domain: try invocation.value(.domain), tokenKey: tokenKey),
             environment: environment,
@@ -167,7 +184,8 @@ struct ServeCommand {
             var isBusy = false
             do throws(CatalogError) {
                 let (desired, digest) = state.accepted
-                let (outcome, revision) = try await runtime.step(desired, digest: digest, specProblem: state.specProblem)
+                let (outcome, revision) = try await runtime.step(
+                    desired, digest: digest, specProblem: state.specProblem)
                 isBusy = outcome?.hasProgressed ?? false
                 if outcome == nil { await standBy(state, revision) }
                 await refreshNow(state, snapshots)
@@ -178,7 +196,9 @@ struct ServeCommand {
             let deadline = SystemClock.elapsed() + state.desired.fleet.reconcileInterval
             while SystemClock.elapsed() < deadline, state.generation == generation {
                 let left = min(deadline - SystemClock.elapsed(), .milliseconds(200))
-                do throws(CancellationError) { try await EventLoop.sleep(for: max(left, .milliseconds(1))) } catch { return }
+                do throws(CancellationError) { try await EventLoop.sleep(for: max(left, .milliseconds(1))) } catch {
+                    return
+                }
             }
         }
     }
@@ -186,7 +206,8 @@ struct ServeCommand {
     /// Another instance accepted other files. Two specs must not pull at one fleet: this instance goes on serving, and leaves the
     /// reconciling to the others until its own files are what is in force.
     private func standBy(_ state: ServeState, _ revision: Int64) async {
-        let message = "revision \(revision) was accepted from other files than \(source.path) has here: this instance does not reconcile until they are the same"
+        let message =
+            "revision \(revision) was accepted from other files than \(source.path) has here: this instance does not reconcile until they are the same"
         guard state.specProblem?.message != message else { return }
         state.specProblem = SpecProblem(.staleSpec, message)
         instance.logger.error("the spec files are not what is in force", [("revision", .int(revision))])
@@ -229,13 +250,16 @@ struct ServeCommand {
         let backends = fleet.backends.compactMap { record -> ServedBackend? in
             guard let store = stores[record.id] else { return nil }
             func holds(_ type: ConditionType, _ status: ConditionStatus) -> Bool {
-                conditions.contains { $0.subject == Subject(.backend, record.name) && $0.type == type && $0.status == status }
+                conditions.contains {
+                    $0.subject == Subject(.backend, record.name) && $0.type == type && $0.status == status
+                }
             }
             let standing = BackendStanding(
                 id: record.id, name: record.name,
                 isEligible: record.phase == .active && record.isDeclared && record.isMarked && !holds(.identified, .no)
                     && desired.backend(record.name)?.state == .active,
-                isHealthy: !holds(.reachable, .no) && !holds(.credentialsValid, .no), quota: desired.backend(record.name)?.quota,
+                isHealthy: !holds(.reachable, .no) && !holds(.credentialsValid, .no),
+                quota: desired.backend(record.name)?.quota,
                 occupied: fleet.usage[record.id]?.occupied ?? .zero)
             return ServedBackend(standing: standing, keyPrefix: record.spec.keyPrefix, store: store)
         }
@@ -243,7 +267,9 @@ struct ServeCommand {
         let secrets = await instance.pool.run {
             var values: [(SecretReference, Secret)] = []
             for reference in desired.buckets.flatMap({ $0.credentials.map(\.secretAccessKey) }) {
-                do throws(SecretError) { values.append((reference, try resolver.resolve(reference))) } catch { continue }
+                do throws(SecretError) { values.append((reference, try resolver.resolve(reference))) } catch {
+                    continue
+                }
             }
             return values
         }
@@ -270,17 +296,23 @@ struct ServeCommand {
         switch await source.load() {
         case .rejected(let findings, let sources):
             let text = DiagnosticRenderer.text(findings, sources: sources)
-            state.specProblem = SpecProblem(.specRejected, "the files are invalid, the accepted revision stays in force: \(text.prefix(600))")
-            instance.logger.error("spec rejected, the accepted one stays in force", [("cause", .string(cause)), ("findings", .string(text))])
+            state.specProblem = SpecProblem(
+                .specRejected, "the files are invalid, the accepted revision stays in force: \(text.prefix(600))")
+            instance.logger.error(
+                "spec rejected, the accepted one stays in force",
+                [("cause", .string(cause)), ("findings", .string(text))])
             await report(state, .specRejected, String(text.prefix(900)))
         case .accepted(let spec):
             do throws(CommandFailure) {
-                let revision = try await SpecSource.accept(spec, instance.catalog, by: instance.name, allowsRollback: false)
+                let revision = try await SpecSource.accept(
+                    spec, instance.catalog, by: instance.name, allowsRollback: false)
                 state.accept(spec.desired, digest: spec.digest)
                 instance.logger.info("spec accepted", [("cause", .string(cause)), ("revision", .int(revision))])
             } catch {
                 state.specProblem = SpecProblem(.staleSpec, error.message)
-                instance.logger.error("spec not accepted, the one before stays in force", [("cause", .string(cause)), ("error", .string(error.message))])
+                instance.logger.error(
+                    "spec not accepted, the one before stays in force",
+                    [("cause", .string(cause)), ("error", .string(error.message))])
                 await report(state, .staleSpec, error.message)
             }
         }

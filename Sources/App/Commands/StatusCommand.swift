@@ -35,7 +35,8 @@ struct StatusCommand {
             var residues: [BackendID: BackendResidue] = [:]
             for backend in fleet.backends { residues[backend.id] = try await instance.catalog.residue(backend.id) }
             return FleetStatus(
-                fleet: fleet, conditions: try await instance.catalog.conditions(), drains: try await instance.catalog.drains(),
+                fleet: fleet, conditions: try await instance.catalog.conditions(),
+                drains: try await instance.catalog.drains(),
                 residues: residues)
         } catch {
             throw Instance.failure(error)

@@ -25,7 +25,8 @@ struct ValidateCommand {
         } else {
             if !findings.isEmpty { Terminal.say(DiagnosticRenderer.text(findings, sources: sources)) }
             if case .accepted(let spec) = load, errors == 0 {
-                Terminal.print("\(path) is valid: \(spec.desired.backends.count) backends, \(spec.desired.buckets.count) buckets")
+                Terminal.print(
+                    "\(path) is valid: \(spec.desired.backends.count) backends, \(spec.desired.buckets.count) buckets")
             } else {
                 Terminal.say("\(errors) error\(errors == 1 ? "" : "s")")
             }
@@ -37,8 +38,13 @@ struct ValidateCommand {
         let resolver = SecretResolver(environment: invocation.environment)
         let references =
             desired.backends.flatMap { backend in
-                backend.credentials.map { [("backend \(backend.name)", $0.accessKeyID), ("backend \(backend.name)", $0.secretAccessKey)] } ?? []
-            } + desired.buckets.flatMap { bucket in bucket.credentials.map { ("bucket \(bucket.name)", $0.secretAccessKey) } }
+                backend.credentials.map {
+                    [("backend \(backend.name)", $0.accessKeyID), ("backend \(backend.name)", $0.secretAccessKey)]
+                } ?? []
+            }
+            + desired.buckets.flatMap { bucket in
+                bucket.credentials.map { ("bucket \(bucket.name)", $0.secretAccessKey) }
+            }
         return references.compactMap { owner, reference in
             do throws(SecretError) {
                 _ = try resolver.resolve(reference)
@@ -52,7 +58,8 @@ struct ValidateCommand {
     private static func json(_ finding: Diagnostic) -> JSONValue {
         .object([
             ("severity", .string(finding.severity.rawValue)), ("code", .string(finding.code.rawValue)),
-            ("file", finding.mark.map { .string($0.file) } ?? .null), ("line", finding.mark.map { .int(Int64($0.line)) } ?? .null),
+            ("file", finding.mark.map { .string($0.file) } ?? .null),
+            ("line", finding.mark.map { .int(Int64($0.line)) } ?? .null),
             ("column", finding.mark.map { .int(Int64($0.column)) } ?? .null), ("message", .string(finding.message)),
             ("hint", finding.hint.map { .string($0) } ?? .null),
         ])

@@ -31,7 +31,9 @@ struct WaitCommand {
             }
             if found?.status == wanted { return .ok }
             guard SystemClock.elapsed() - began < limit else {
-                let now = found.map { "\($0.status.rawValue), \($0.reason.rawValue): \($0.message)" } ?? "not known: is the name right?"
+                let now =
+                    found.map { "\($0.status.rawValue), \($0.reason.rawValue): \($0.message)" }
+                    ?? "not known: is the name right?"
                 throw CommandFailure(.waitTimedOut, "\(subject): \(type.rawValue) is still \(now)")
             }
             do throws(CancellationError) { try await EventLoop.sleep(for: WaitCommand.pause) } catch { return .failure }
@@ -44,7 +46,10 @@ struct WaitCommand {
         }
         let parts = text.split(separator: "/", maxSplits: 1).map(String.init)
         guard parts.count == 2, let kind = Subject.Kind(rawValue: parts[0]) else {
-            throw CommandFailure(.usage, "'\(text)' is not KIND/NAME with a kind of \(Subject.Kind.allCases.map(\.rawValue).joined(separator: ", "))")
+            throw CommandFailure(
+                .usage,
+                "'\(text)' is not KIND/NAME with a kind of \(Subject.Kind.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
         }
         return Subject(kind, parts[1])
     }
@@ -52,18 +57,23 @@ struct WaitCommand {
     private func condition() throws(CommandFailure) -> (ConditionType, ConditionStatus) {
         let text = try invocation.required(.condition)
         let parts = text.split(separator: "=").map(String.init)
-        guard parts.count == 2 || parts.count == 3, parts[0] == "condition", let type = ConditionType(rawValue: parts[1]),
+        guard parts.count == 2 || parts.count == 3, parts[0] == "condition",
+            let type = ConditionType(rawValue: parts[1]),
             let status = ConditionStatus(rawValue: parts.count == 3 ? parts[2] : "True")
         else {
             throw CommandFailure(
-                .usage, "--for=\(text) is not condition=TYPE or condition=TYPE=STATUS with a type of \(ConditionType.allCases.map(\.rawValue).joined(separator: ", "))")
+                .usage,
+                "--for=\(text) is not condition=TYPE or condition=TYPE=STATUS with a type of \(ConditionType.allCases.map(\.rawValue).joined(separator: ", "))"
+            )
         }
         return (type, status)
     }
 
     private func timeout() throws(CommandFailure) -> Duration {
         guard let text = invocation.options[.timeout] else { return .seconds(600) }
-        guard let duration = Duration(spec: text) else { throw CommandFailure(.usage, "--timeout \(text) is not a duration such as 90s or 2h") }
+        guard let duration = Duration(spec: text) else {
+            throw CommandFailure(.usage, "--timeout \(text) is not a duration such as 90s or 2h")
+        }
         return duration
     }
 }

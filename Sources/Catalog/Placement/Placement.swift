@@ -11,7 +11,8 @@ package struct BackendStanding: Sendable, Equatable {
     /// nil: unlimited.
     package var quota: ByteCount?
     package var occupied: ByteCount
-    package init(id: BackendID, name: String, isEligible: Bool, isHealthy: Bool, quota: ByteCount?, occupied: ByteCount) {
+    package init(id: BackendID, name: String, isEligible: Bool, isHealthy: Bool, quota: ByteCount?, occupied: ByteCount)
+    {
         self.id = id
         self.name = name
         self.isEligible = isEligible

@@ -26,7 +26,8 @@ package enum DeletionResult: Sendable, Equatable {
 /// The deletion queue, which is the `doomed` rows themselves; each call is one transaction.
 package protocol DeletionLedger: Sendable {
     /// Claims due `doomed` copies of the backend; durable before any DELETE leaves.
-    func claimDoomed(backend: BackendID, limit: Int, token: LeaseToken, lease: Duration) async throws(CatalogError) -> [DoomedCopy]
+    func claimDoomed(backend: BackendID, limit: Int, token: LeaseToken, lease: Duration) async throws(CatalogError)
+        -> [DoomedCopy]
     /// Ends the claim; rows that became `gone` are removed later.
     func settle(_ copy: CopyID, token: LeaseToken, _ result: DeletionResult) async throws(CatalogError)
     /// Dooms `writing` copies whose lease ran out (late arrivals possible), and versions that never committed. Uploads'

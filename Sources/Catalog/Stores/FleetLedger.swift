@@ -13,7 +13,8 @@ package struct SpecProposal: Sendable {
     package var parent: Int64
     package var allowsRollback: Bool
     package init(
-        desired: DesiredState, digest: String, redactedText: String, acceptedBy: String, parent: Int64, allowsRollback: Bool = false
+        desired: DesiredState, digest: String, redactedText: String, acceptedBy: String, parent: Int64,
+        allowsRollback: Bool = false
     ) {
         self.desired = desired
         self.digest = digest
@@ -55,7 +56,8 @@ package struct CopyGroup: Sendable, Equatable {
     /// One of the keys, for messages.
     package var example: String
     package init(
-        bucket: BucketID, holders: [BackendID], suspects: [BackendID], versions: Int64, bytes: ByteCount, largest: ByteCount,
+        bucket: BucketID, holders: [BackendID], suspects: [BackendID], versions: Int64, bytes: ByteCount,
+        largest: ByteCount,
         example: String
     ) {
         self.bucket = bucket
@@ -79,7 +81,10 @@ package struct BackendResidue: Sendable, Equatable {
     package var waitingHorizon: Int64
     /// Doomed rows that failed ten times or more.
     package var deadLetters: Int64
-    package init(writing: Int64 = 0, live: Int64 = 0, openUploads: Int64 = 0, doomed: Int64 = 0, waitingHorizon: Int64 = 0, deadLetters: Int64 = 0) {
+    package init(
+        writing: Int64 = 0, live: Int64 = 0, openUploads: Int64 = 0, doomed: Int64 = 0, waitingHorizon: Int64 = 0,
+        deadLetters: Int64 = 0
+    ) {
         self.writing = writing
         self.live = live
         self.openUploads = openUploads

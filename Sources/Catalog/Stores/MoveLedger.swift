@@ -64,9 +64,11 @@ package struct DoomRequest: Sendable, Equatable {
 package protocol MoveLedger: Sendable {
     /// Claims up to `limit` versions with `FOR UPDATE SKIP LOCKED`, fewest failures first; those in backoff or under
     /// another's lease are left out.
-    func claim(_ scope: MoveScope, limit: Int, token: LeaseToken, lease: Duration) async throws(CatalogError) -> [ClaimedVersion]
+    func claim(_ scope: MoveScope, limit: Int, token: LeaseToken, lease: Duration) async throws(CatalogError)
+        -> [ClaimedVersion]
     /// Ends the claim. With `retryAfter`, the version stays out of claims for so long and its failures count up.
-    func release(_ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?) async throws(CatalogError)
+    func release(_ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?)
+        async throws(CatalogError)
     /// Locks the version, which must still be retained; then the intent as for a write.
     func intendCopy(
         _ candidate: CopyCandidate, of version: VersionID, token: LeaseToken, lease: Duration

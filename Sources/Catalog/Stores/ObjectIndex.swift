@@ -50,7 +50,9 @@ package struct ListingQuery: Sendable, Equatable {
     package var position: ListingPosition?
     /// 1...1000.
     package var limit: Int
-    package init(bucket: BucketID, prefix: String = "", delimiter: String? = nil, position: ListingPosition? = nil, limit: Int) {
+    package init(
+        bucket: BucketID, prefix: String = "", delimiter: String? = nil, position: ListingPosition? = nil, limit: Int
+    ) {
         self.bucket = bucket
         self.prefix = prefix
         self.delimiter = delimiter

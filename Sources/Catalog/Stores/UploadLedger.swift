@@ -119,7 +119,8 @@ package protocol UploadLedger: Sendable {
     /// In order of their numbers, after `after`, at most `limit`.
     func parts(_ id: UploadID, after: Int, limit: Int) async throws(CatalogError) -> [UploadPart]
     /// `open → completing`, or again from `completing` with the same list. `chosen` is (number, ETag) in order.
-    func beginComplete(_ id: UploadID, object: ObjectName, chosen: [ChosenPart]) async throws(CatalogError) -> BeginCompleteOutcome
+    func beginComplete(_ id: UploadID, object: ObjectName, chosen: [ChosenPart]) async throws(CatalogError)
+        -> BeginCompleteOutcome
     /// Dooms the copies by the fence of the write protocol. False if there was nothing to abort; a `completing` upload is
     /// aborted only with `force`.
     func abort(_ id: UploadID, object: ObjectName, force: Bool) async throws(CatalogError) -> Bool

@@ -17,7 +17,8 @@ package struct AuthenticatedRequest: Sendable {
     package let id: String
 
     fileprivate init(
-        request: Request, query: Query, fields: Fields, signature: VerifiedSignature?, principal: Principal, payload: PayloadMode,
+        request: Request, query: Query, fields: Fields, signature: VerifiedSignature?, principal: Principal,
+        payload: PayloadMode,
         snapshot: GatewaySnapshot, id: String
     ) {
         self.request = request
@@ -103,7 +104,8 @@ package struct Authenticator: Sendable {
         }
         return AuthenticatedRequest(
             request: request, query: query, fields: try Authenticator.fields(request.head.fields, query, claim),
-            signature: signature, principal: .credential(credential), payload: claim.payload, snapshot: snapshot, id: id)
+            signature: signature, principal: .credential(credential), payload: claim.payload, snapshot: snapshot, id: id
+        )
     }
 
     /// Without a signature there is no key that chunks could be signed with.
@@ -111,7 +113,8 @@ package struct Authenticator: Sendable {
         guard let header = fields["x-amz-content-sha256"] else { return .unsigned }
         switch PayloadMode(header: header) {
         case .some(.streamingSigned), nil:
-            throw S3Error(.accessDenied, "A request without a signature cannot announce a signed payload: it came unsigned.")
+            throw S3Error(
+                .accessDenied, "A request without a signature cannot announce a signed payload: it came unsigned.")
         case .some(let mode): return mode
         }
     }
@@ -122,7 +125,8 @@ package struct Authenticator: Sendable {
         var all = fields
         for pair in query.pairs where pair.name.hasPrefix("x-amz-") && fields[pair.name] == nil {
             guard HeaderText.isValue(pair.value), HeaderText.isName(pair.name) else {
-                throw S3Error(.invalidArgument, "A parameter that stands for a header has characters that no header may have.")
+                throw S3Error(
+                    .invalidArgument, "A parameter that stands for a header has characters that no header may have.")
             }
             all.append(pair.name, pair.value)
         }

@@ -13,21 +13,27 @@ package struct BucketExport: Sendable, Equatable {
         var bucket = BucketSpec(name: record.name)
         var remarks: [String] = []
         if let credential {
-            bucket.credentials = [CredentialSpec(accessKeyID: credential.accessKeyID, secretAccessKey: credential.secretAccessKey)]
+            bucket.credentials = [
+                CredentialSpec(accessKeyID: credential.accessKeyID, secretAccessKey: credential.secretAccessKey)
+            ]
         } else {
-            remarks.append("the spec no longer has the access key \(record.owner ?? "") that made it; add who may use it")
+            remarks.append(
+                "the spec no longer has the access key \(record.owner ?? "") that made it; add who may use it")
         }
         let acl = record.settings[.acl].flatMap { CannedACL(rawValue: $0) } ?? .isPrivate
         switch acl {
         case .publicRead:
             // The ACL of a bucket opens its list, not its objects: those have their own.
             remarks.append("its ACL lets anybody list it; see anonymousRead, which opens the objects too")
-        case .publicReadWrite, .authenticatedRead: remarks.append("its ACL \(acl.rawValue) has no counterpart in a spec")
+        case .publicReadWrite, .authenticatedRead:
+            remarks.append("its ACL \(acl.rawValue) has no counterpart in a spec")
         case .isPrivate, .bucketOwnerRead, .bucketOwnerFullControl: break
         }
         bucket.cors = record.settings[.cors].flatMap { CORSDocument.rules(stored: $0) } ?? []
         if record.settings[.tagging] != nil { remarks.append("its tags have no counterpart in a spec") }
-        if record.settings[.publicAccess] != nil { remarks.append("its public access block is not needed: a declared bucket has no ACLs") }
+        if record.settings[.publicAccess] != nil {
+            remarks.append("its public access block is not needed: a declared bucket has no ACLs")
+        }
         self.bucket = bucket
         self.remarks = remarks
     }
@@ -36,13 +42,17 @@ package struct BucketExport: Sendable, Equatable {
     package var text: String {
         var lines = ["---"] + remarks.map { "# \(bucket.name): \($0)" }
         lines += ["apiVersion: sluice/v1", "kind: Bucket", "metadata: { name: \(BucketExport.quoted(bucket.name)) }"]
-        guard !bucket.credentials.isEmpty || !bucket.cors.isEmpty else { return (lines + ["spec: {}"]).joined(separator: "\n") + "\n" }
+        guard !bucket.credentials.isEmpty || !bucket.cors.isEmpty else {
+            return (lines + ["spec: {}"]).joined(separator: "\n") + "\n"
+        }
         lines.append("spec:")
         if !bucket.credentials.isEmpty {
             lines.append("  credentials:")
             for credential in bucket.credentials {
                 let key = BucketExport.quoted(credential.accessKeyID)
-                lines.append("    - { accessKeyId: \(key), secretAccessKey: \(BucketExport.reference(credential.secretAccessKey)) }")
+                lines.append(
+                    "    - { accessKeyId: \(key), secretAccessKey: \(BucketExport.reference(credential.secretAccessKey)) }"
+                )
             }
         }
         if !bucket.cors.isEmpty {
@@ -56,7 +66,8 @@ package struct BucketExport: Sendable, Equatable {
         var members: [String] = []
         if let id = rule.id { members.append("id: \(quoted(id))") }
         for (name, values) in [
-            ("allowedOrigins", rule.allowedOrigins), ("allowedMethods", rule.allowedMethods), ("allowedHeaders", rule.allowedHeaders),
+            ("allowedOrigins", rule.allowedOrigins), ("allowedMethods", rule.allowedMethods),
+            ("allowedHeaders", rule.allowedHeaders),
             ("exposeHeaders", rule.exposeHeaders),
         ] where !values.isEmpty {
             members.append("\(name): [\(values.map(quoted).joined(separator: ", "))]")

@@ -14,7 +14,9 @@ struct CORSMatch {
     init?(_ rules: [CORSRule], origin: String, method: String, headers: [String] = []) {
         let found = rules.first { rule in
             rule.allowedOrigins.contains { CORSMatch.matches($0, origin) } && rule.allowedMethods.contains(method)
-                && headers.allSatisfy { header in rule.allowedHeaders.contains { CORSMatch.matches($0.lowercased(), header) } }
+                && headers.allSatisfy { header in
+                    rule.allowedHeaders.contains { CORSMatch.matches($0.lowercased(), header) }
+                }
         }
         guard let found else { return nil }
         rule = found
@@ -33,8 +35,12 @@ struct CORSMatch {
         fields.set("Access-Control-Allow-Origin", isForAll ? "*" : origin)
         if !isForAll { fields.set("Access-Control-Allow-Credentials", "true") }
         fields.set("Access-Control-Allow-Methods", rule.allowedMethods.joined(separator: ", "))
-        if !preflightHeaders.isEmpty { fields.set("Access-Control-Allow-Headers", preflightHeaders.joined(separator: ", ")) }
-        if !rule.exposeHeaders.isEmpty { fields.set("Access-Control-Expose-Headers", rule.exposeHeaders.joined(separator: ", ")) }
+        if !preflightHeaders.isEmpty {
+            fields.set("Access-Control-Allow-Headers", preflightHeaders.joined(separator: ", "))
+        }
+        if !rule.exposeHeaders.isEmpty {
+            fields.set("Access-Control-Expose-Headers", rule.exposeHeaders.joined(separator: ", "))
+        }
         if let age = rule.maxAge { fields.set("Access-Control-Max-Age", "\(age.components.seconds)") }
         CORSMatch.vary(&fields)
     }
@@ -63,7 +69,8 @@ enum CORSDocument {
                 allowedHeaders: texts("AllowedHeader"), exposeHeaders: texts("ExposeHeader"), maxAge: try age(element))
             guard !rule.allowedOrigins.isEmpty, !rule.allowedMethods.isEmpty else { throw RequestDocument.malformed }
             for method in rule.allowedMethods where !methods.contains(method) {
-                throw S3Error(.invalidRequest, "Found unsupported HTTP method in CORS config. Unsupported method is \(method)")
+                throw S3Error(
+                    .invalidRequest, "Found unsupported HTTP method in CORS config. Unsupported method is \(method)")
             }
             for text in rule.allowedOrigins + rule.allowedHeaders where text.count(where: { $0 == "*" }) > 1 {
                 throw S3Error(.invalidRequest, "'\(text)' can not have more than one wildcard.")

@@ -101,7 +101,8 @@ package struct GatewaySnapshot: Sendable {
     package let backends: [BackendID: ServedBackend]
 
     package init(
-        revision: Int64, fleet: FleetSpec, buckets: [ServedBucket], credentials: [GatewayCredential], backends: [ServedBackend]
+        revision: Int64, fleet: FleetSpec, buckets: [ServedBucket], credentials: [GatewayCredential],
+        backends: [ServedBackend]
     ) {
         self.revision = revision
         self.fleet = fleet
@@ -116,7 +117,8 @@ package struct GatewaySnapshot: Sendable {
     /// holds and the others' grants are dropped: a key must never open a bucket with a secret that the bucket did not name.
     /// - Parameter secret: resolves a reference; nil leaves the grant out
     package init(
-        desired: DesiredState, fleet rows: FleetSnapshot, backends: [ServedBackend], secret: (SecretReference) -> Secret?
+        desired: DesiredState, fleet rows: FleetSnapshot, backends: [ServedBackend],
+        secret: (SecretReference) -> Secret?
     ) {
         var credentials: [String: GatewayCredential] = [:]
         for bucket in desired.buckets {

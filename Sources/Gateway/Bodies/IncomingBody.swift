@@ -1,7 +1,7 @@
 package import Catalog
+import Crypto
 import HTTP
 package import S3
-import Crypto
 
 /// The bytes that a client sends to be stored: framing removed, length known, everything that was promised about them checked
 /// before their end is handed on.
@@ -44,7 +44,8 @@ extension IncomingBody {
         }
         let promised = try PromisedChecksums(fields, isChunked: mode.isChunked, readsHeaders: checksumsAreOfBody)
         var expectation = BodyExpectation(
-            length: length, md5: try IncomingBody.contentMD5(fields), checksums: promised.values, trailing: promised.trailing,
+            length: length, md5: try IncomingBody.contentMD5(fields), checksums: promised.values,
+            trailing: promised.trailing,
             additional: additional)
         var chunked: AWSChunkedReader?
         switch mode {
@@ -58,7 +59,8 @@ extension IncomingBody {
             let signing = ChunkSigning(
                 signingKey: signature.signingKey, scope: claim.scope, time: claim.time, seed: signature.seed)
             chunked = AWSChunkedReader(
-                authenticated.request.body, signing: signing, hasTrailer: hasTrailer, declaredTrailers: promised.trailerNames,
+                authenticated.request.body, signing: signing, hasTrailer: hasTrailer,
+                declaredTrailers: promised.trailerNames,
                 declaredLength: length)
         case .streamingUnsigned:
             chunked = AWSChunkedReader(
@@ -75,13 +77,15 @@ extension IncomingBody {
             let header = authenticated.fields["x-amz-content-sha256"], header.hasPrefix("STREAMING-"),
             !authenticated.payload.isChunked
         else { return }
-        throw .refused(.invalidRequest, "A presigned URL cannot carry an aws-chunked body: it was signed as UNSIGNED-PAYLOAD.")
+        throw .refused(
+            .invalidRequest, "A presigned URL cannot carry an aws-chunked body: it was signed as UNSIGNED-PAYLOAD.")
     }
 
     private static func length(
         _ request: Request, _ fields: Fields, _ mode: PayloadMode
     ) throws(OperationFailure) -> Int64 {
-        let missing = OperationFailure.refused(.missingContentLength, "You must provide the Content-Length HTTP header.")
+        let missing = OperationFailure.refused(
+            .missingContentLength, "You must provide the Content-Length HTTP header.")
         guard mode.isChunked else {
             guard let length = request.contentLength else { throw missing }
             return length
@@ -143,13 +147,17 @@ struct PromisedChecksums {
             }
         }
         guard values.count + trailing.count <= 1 else {
-            throw .refused(.invalidRequest, "Expecting a single x-amz-checksum- header. Multiple checksum types are not allowed.")
+            throw .refused(
+                .invalidRequest, "Expecting a single x-amz-checksum- header. Multiple checksum types are not allowed.")
         }
-        guard fields["x-amz-sdk-checksum-algorithm"] == nil || values.count + trailing.count == 1 || fields["content-md5"] != nil
+        guard
+            fields["x-amz-sdk-checksum-algorithm"] == nil || values.count + trailing.count == 1
+                || fields["content-md5"] != nil
         else {
             throw .refused(
                 .invalidRequest,
-                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found."
+            )
         }
     }
 }

@@ -12,7 +12,8 @@ package struct ContinuationToken: Sendable {
     package init(key: [UInt8], bucket: String, prefix: String, delimiter: String?) {
         self.key = key
         // Lengths keep (`a`, `bc`) apart from (`ab`, `c`).
-        binding = "list:\(bucket.utf8.count):\(prefix.utf8.count):\(bucket):\(prefix):\(delimiter.map { "d" + $0 } ?? "")"
+        binding =
+            "list:\(bucket.utf8.count):\(prefix.utf8.count):\(bucket):\(prefix):\(delimiter.map { "d" + $0 } ?? "")"
     }
 
     package func seal(_ position: ListingPosition) -> String {

@@ -56,7 +56,9 @@ struct ListingDocument {
             writer.text("Key", coded(object.key))
             writer.text("LastModified", WallTime(seconds: WallTime(microseconds: object.committedAt).seconds).rfc3339)
             writer.text("ETag", ETag.quoted(object.etag))
-            for algorithm in object.checksumAlgorithms.sorted() { writer.text("ChecksumAlgorithm", algorithm.uppercased()) }
+            for algorithm in object.checksumAlgorithms.sorted() {
+                writer.text("ChecksumAlgorithm", algorithm.uppercased())
+            }
             if let type = object.checksumType, !object.checksumAlgorithms.isEmpty { writer.text("ChecksumType", type) }
             writer.text("Size", object.size)
             if request.wantsOwner { Owner.write(&writer) }

@@ -62,7 +62,8 @@ struct ListingRequest: Sendable, Equatable {
         if let token, !token.isEmpty {
             guard let position = tokens.open(token) else {
                 throw .refused(
-                    .invalidArgument, "The continuation token provided is incorrect", ["ArgumentName": "continuation-token"])
+                    .invalidArgument, "The continuation token provided is incorrect",
+                    ["ArgumentName": "continuation-token"])
             }
             return position
         }

@@ -16,7 +16,8 @@ package struct GatewayMetrics: Sendable {
             "sluice_s3_requests_total", help: "S3 requests, by operation, class of status and bucket.",
             labels: ["op", "code_class", "bucket"])
         duration = metrics.histogram(
-            "sluice_s3_request_duration_seconds", help: "From the head of a request to the end of its response.", labels: ["op"])
+            "sluice_s3_request_duration_seconds", help: "From the head of a request to the end of its response.",
+            labels: ["op"])
         inFlight = metrics.gauge("sluice_s3_requests_in_flight", help: "S3 requests that are being answered.")
         bytesReceived = metrics.counter("sluice_s3_received_bytes_total", help: "Bytes of bodies read from S3 clients.")
         bytesSent = metrics.counter("sluice_s3_sent_bytes_total", help: "Bytes of bodies handed on to S3 clients.")
@@ -27,6 +28,7 @@ package struct GatewayMetrics: Sendable {
             "sluice_read_failovers_total", help: "Reads that went on from another copy, by the backend that failed.",
             labels: ["backend"])
         suspectCopies = metrics.counter(
-            "sluice_suspect_copies_total", help: "Live copies that a read found absent or damaged.", labels: ["backend"])
+            "sluice_suspect_copies_total", help: "Live copies that a read found absent or damaged.", labels: ["backend"]
+        )
     }
 }

@@ -25,7 +25,9 @@ extension GatewayOperations {
         return .document(ACLDocument.xml(placed.version.headers.acl.flatMap { CannedACL(rawValue: $0) } ?? .isPrivate))
     }
 
-    func putObjectACL(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+    func putObjectACL(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure)
+        -> Response
+    {
         let acl = try await requestedACL(request)
         try ACLHeaders.check(acl, in: target.bucket)
         try await annotate(target, .acl(acl == .isPrivate ? nil : acl.rawValue))
@@ -36,7 +38,9 @@ extension GatewayOperations {
         let version = try await catalogCall { () async throws(CatalogError) in
             try await services.index.annotate(target.object, annotation)
         }
-        guard version != nil else { throw .refused(.noSuchKey, "The specified key does not exist.", ["Key": target.key]) }
+        guard version != nil else {
+            throw .refused(.noSuchKey, "The specified key does not exist.", ["Key": target.key])
+        }
     }
 
     /// From x-amz-acl, or from a document that says the same as a canned one.
@@ -47,7 +51,9 @@ extension GatewayOperations {
         case (.some(let acl), true): return acl
         case (.some, false): throw .refused(.unexpectedContent, "This request does not support content")
         case (nil, true):
-            throw .refused(.missingSecurityHeader, "Your request was missing a required header", ["MissingHeaderName": "x-amz-acl"])
+            throw .refused(
+                .missingSecurityHeader, "Your request was missing a required header", ["MissingHeaderName": "x-amz-acl"]
+            )
         case (nil, false): return try refusing { () throws(S3Error) in try ACLDocument.canned(xml) }
         }
     }
@@ -62,7 +68,8 @@ enum ACLHeaders {
         }
         guard let text = fields["x-amz-acl"] else { return nil }
         guard let acl = CannedACL(rawValue: text) else {
-            throw .refused(.invalidArgument, "The canned ACL is not known.", ["ArgumentName": "x-amz-acl", "ArgumentValue": text])
+            throw .refused(
+                .invalidArgument, "The canned ACL is not known.", ["ArgumentName": "x-amz-acl", "ArgumentValue": text])
         }
         return acl
     }
@@ -108,7 +115,8 @@ enum ACLDocument {
     ) {
         writer.element("Grant") { writer in
             writer.element(
-                "Grantee", attributes: [("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance"), ("xsi:type", type)], grantee)
+                "Grantee",
+                attributes: [("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance"), ("xsi:type", type)], grantee)
             writer.text("Permission", permission)
         }
     }
@@ -119,7 +127,9 @@ enum ACLDocument {
         guard let list = root["AccessControlList"] else { throw RequestDocument.malformed }
         var grants: [(group: String, permission: String)] = []
         for grant in list.all("Grant") {
-            guard let permission = grant["Permission"]?.text, let grantee = grant["Grantee"] else { throw RequestDocument.malformed }
+            guard let permission = grant["Permission"]?.text, let grantee = grant["Grantee"] else {
+                throw RequestDocument.malformed
+            }
             if grantee["ID"]?.text == Owner.id, permission == "FULL_CONTROL" { continue }
             if let email = grantee["EmailAddress"]?.text {
                 throw S3Error(
@@ -127,7 +137,8 @@ enum ACLDocument {
                     details: ["EmailAddress": email])
             }
             if let id = grantee["ID"]?.text, id != Owner.id {
-                throw S3Error(.invalidArgument, "Invalid id", details: ["ArgumentName": "CanonicalUser/ID", "ArgumentValue": id])
+                throw S3Error(
+                    .invalidArgument, "Invalid id", details: ["ArgumentName": "CanonicalUser/ID", "ArgumentValue": id])
             }
             guard let group = grantee["URI"]?.text else {
                 throw Router.notImplemented("a grant to somebody other than the owner and the groups of canned ACLs")

@@ -9,7 +9,8 @@ extension GatewayOperations {
         _ = try request.bucket(name, .presence, covering: nil)
         let region = settings.region == "us-east-1" ? "" : settings.region
         return .document(
-            XMLWriter().document + "<LocationConstraint xmlns=\"\(XMLWriter.namespace)\">\(region)</LocationConstraint>")
+            XMLWriter().document + "<LocationConstraint xmlns=\"\(XMLWriter.namespace)\">\(region)</LocationConstraint>"
+        )
     }
 
     /// Those that are the same for every bucket.
@@ -17,7 +18,9 @@ extension GatewayOperations {
         _ operation: BucketOperation, _ name: String, _ request: AuthenticatedRequest
     ) throws(OperationFailure) -> Response {
         let bucket = try request.bucket(name, .inspect, covering: nil)
-        func absent(_ code: S3ErrorCode, _ message: String) -> OperationFailure { .refused(code, message, ["BucketName": name]) }
+        func absent(_ code: S3ErrorCode, _ message: String) -> OperationFailure {
+            .refused(code, message, ["BucketName": name])
+        }
         switch operation {
         case .versioning: return GatewayOperations.emptyDocument("VersioningConfiguration")
         case .getAccelerate: return GatewayOperations.emptyDocument("AccelerateConfiguration")
@@ -27,7 +30,9 @@ extension GatewayOperations {
             return GatewayOperations.document("RequestPaymentConfiguration") { $0.text("Payer", "BucketOwner") }
         case .getOwnershipControls:
             return GatewayOperations.document("OwnershipControls") { writer in
-                writer.element("Rule") { $0.text("ObjectOwnership", bucket.owner == nil ? "BucketOwnerEnforced" : "BucketOwnerPreferred") }
+                writer.element("Rule") {
+                    $0.text("ObjectOwnership", bucket.owner == nil ? "BucketOwnerEnforced" : "BucketOwnerPreferred")
+                }
             }
         case .getPolicyStatus:
             let isPublic = !bucket.effective(bucket.acl).isOwnersOnly || bucket.anonymousRead != nil
@@ -43,8 +48,10 @@ extension GatewayOperations {
                 throw absent(.noSuchPublicAccessBlock, "The public access block configuration was not found")
             }
             return .document(block.document)
-        case .getReplication: throw absent(.noSuchReplicationConfiguration, "The replication configuration was not found")
-        case .getWebsite: throw absent(.noSuchWebsiteConfiguration, "The specified bucket does not have a website configuration")
+        case .getReplication:
+            throw absent(.noSuchReplicationConfiguration, "The replication configuration was not found")
+        case .getWebsite:
+            throw absent(.noSuchWebsiteConfiguration, "The specified bucket does not have a website configuration")
         default: throw .s3(Router.notImplemented(operation.rawValue))
         }
     }
@@ -82,7 +89,9 @@ extension GatewayOperations {
 
     // MARK: Public access
 
-    func putPublicAccessBlock(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+    func putPublicAccessBlock(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure)
+        -> Response
+    {
         let bucket = try request.bucket(name, .own, covering: nil)
         let xml = try await IncomingBody.document(request)
         let block = try refusing { () throws(S3Error) in try PublicAccessBlock(xml: xml) }
@@ -90,7 +99,9 @@ extension GatewayOperations {
         return .empty(.ok)
     }
 
-    func deletePublicAccessBlock(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+    func deletePublicAccessBlock(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure)
+        -> Response
+    {
         try await set(.publicAccess, nil, of: try request.bucket(name, .own, covering: nil))
         return .empty(.noContent)
     }
@@ -113,7 +124,8 @@ extension GatewayOperations {
         return .empty(.noContent)
     }
 
-    func deleteBucketTagging(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+    func deleteBucketTagging(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response
+    {
         try await set(.tagging, nil, of: try request.bucket(name, .own, covering: nil))
         return .empty(.noContent)
     }

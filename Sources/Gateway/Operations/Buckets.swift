@@ -9,18 +9,22 @@ extension GatewayOperations {
         guard let credential = request.principal.credential else { throw AuthenticatedRequest.denied }
         let query = request.query
         let prefix = query["prefix"] ?? ""
-        let limit = try ListingRequest.count(query, "max-buckets", default: GatewayLimits.bucketsPerPageMax, max: GatewayLimits.bucketsPerPageMax)
+        let limit = try ListingRequest.count(
+            query, "max-buckets", default: GatewayLimits.bucketsPerPageMax, max: GatewayLimits.bucketsPerPageMax)
         let tokens = ContinuationToken(key: settings.tokenKey, bucket: "", prefix: prefix, delimiter: nil)
         var after = ""
         if let token = query["continuation-token"] {
             guard case .after(let name) = tokens.open(token) else {
-                throw .refused(.invalidArgument, "The continuation token provided is incorrect", ["ArgumentName": "continuation-token"])
+                throw .refused(
+                    .invalidArgument, "The continuation token provided is incorrect",
+                    ["ArgumentName": "continuation-token"])
             }
             after = name
         }
         let visible = request.snapshot.buckets.values
             .filter { bucket in
-                let isMine = bucket.owner.map { $0 == credential.accessKeyID } ?? (credential.grants[bucket.name] != nil)
+                let isMine =
+                    bucket.owner.map { $0 == credential.accessKeyID } ?? (credential.grants[bucket.name] != nil)
                 return isMine && bucket.name.hasPrefix(prefix) && bucket.name > after
             }
             .sorted { $0.name < $1.name }
@@ -56,12 +60,15 @@ extension GatewayOperations {
         try await checkLocation(request)
         let created = Response.empty(.ok, Fields([("Location", "/\(name)")]))
         if let known = request.snapshot.buckets[name] {
-            if request.allows(known, .presence, covering: nil), known.owner == nil || request.allows(known, .own, covering: nil) {
+            if request.allows(known, .presence, covering: nil),
+                known.owner == nil || request.allows(known, .own, covering: nil)
+            {
                 // Success would say that the bucket has this ACL now.
                 guard known.owner == nil || known.acl == acl else { throw GatewayOperations.taken(name) }
                 return created
             }
-            throw request.snapshot.fleet.bucketCreation == .allowed ? GatewayOperations.taken(name) : AuthenticatedRequest.denied
+            throw request.snapshot.fleet.bucketCreation == .allowed
+                ? GatewayOperations.taken(name) : AuthenticatedRequest.denied
         }
         guard let owner = request.principal.credential else { throw AuthenticatedRequest.denied }
         guard request.mayCreateBuckets else {
@@ -86,7 +93,9 @@ extension GatewayOperations {
             return created
         case .exists(let record) where record.owner == owner.accessKeyID:
             remember(record, request)
-            guard (record.settings[.acl] ?? CannedACL.isPrivate.rawValue) == acl.rawValue else { throw GatewayOperations.taken(name) }
+            guard (record.settings[.acl] ?? CannedACL.isPrivate.rawValue) == acl.rawValue else {
+                throw GatewayOperations.taken(name)
+            }
             return created
         case .exists: throw GatewayOperations.taken(name)
         case .tooMany(let limit):
@@ -97,7 +106,8 @@ extension GatewayOperations {
 
     private static func taken(_ name: String) -> OperationFailure {
         .refused(
-            .bucketAlreadyExists, "The requested bucket name is not available. Please select a different name and try again.",
+            .bucketAlreadyExists,
+            "The requested bucket name is not available. Please select a different name and try again.",
             ["BucketName": name])
     }
 
@@ -106,7 +116,9 @@ extension GatewayOperations {
             throw .s3(Router.notImplemented("the header '\(name)' with this value"))
         }
         guard let acl = try ACLHeaders.canned(request.fields) else { return .isPrivate }
-        guard acl.isOwnersOnly || request.snapshot.fleet.bucketCreation == .allowed else { throw ACLHeaders.unsupported }
+        guard acl.isOwnersOnly || request.snapshot.fleet.bucketCreation == .allowed else {
+            throw ACLHeaders.unsupported
+        }
         return acl
     }
 
@@ -119,13 +131,16 @@ extension GatewayOperations {
         guard region == settings.region else {
             throw .refused(
                 .illegalLocationConstraint,
-                "The \(region) location constraint is incompatible for the region specific endpoint this request was sent to.")
+                "The \(region) location constraint is incompatible for the region specific endpoint this request was sent to."
+            )
         }
     }
 
     func deleteBucket(_ name: String, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
         let bucket = try request.bucket(name, .own, covering: nil)
-        let outcome = try await catalogCall { () async throws(CatalogError) in try await services.buckets.deleteBucket(bucket.id) }
+        let outcome = try await catalogCall { () async throws(CatalogError) in
+            try await services.buckets.deleteBucket(bucket.id)
+        }
         switch outcome {
         case .deleted:
             snapshots.change { $0.remove(bucket: name) }
@@ -158,13 +173,18 @@ extension GatewayOperations {
     func set(_ setting: BucketSetting, _ value: String?, of bucket: ServedBucket) async throws(OperationFailure) {
         guard bucket.owner != nil else {
             throw .refused(
-                .accessDenied, "The bucket is declared in Sluice's spec files; this is changed there.", ["BucketName": bucket.name])
+                .accessDenied, "The bucket is declared in Sluice's spec files; this is changed there.",
+                ["BucketName": bucket.name])
         }
         let isSet = try await catalogCall { () async throws(CatalogError) in
             try await services.buckets.set(setting, value, of: bucket.id)
         }
-        guard isSet else { throw .refused(.noSuchBucket, "The specified bucket does not exist.", ["BucketName": bucket.name]) }
-        let record = try await catalogCall { () async throws(CatalogError) in try await services.buckets.bucket(bucket.name) }
+        guard isSet else {
+            throw .refused(.noSuchBucket, "The specified bucket does not exist.", ["BucketName": bucket.name])
+        }
+        let record = try await catalogCall { () async throws(CatalogError) in
+            try await services.buckets.bucket(bucket.name)
+        }
         snapshots.change { snapshot in
             if let record, record.id == bucket.id {
                 snapshot.add(ServedBucket(record, nil, replication: snapshot.fleet.replication))

@@ -28,7 +28,8 @@ struct CopySource: Sendable, Equatable {
 
 extension GatewayOperations {
     /// A server-side copy reads through Transfer and writes as any PUT, so that the copy has its own bytes, names and checks.
-    func copyObject(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+    func copyObject(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response
+    {
         let fields = request.fields
         try WriteHeaders.refuseUnsupported(fields)
         let (source, placed) = try await source(request)
@@ -41,11 +42,13 @@ extension GatewayOperations {
         }
         guard placed.version.size <= GatewayLimits.objectBytesMax else {
             throw .refused(
-                .invalidRequest, "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120")
+                .invalidRequest,
+                "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120")
         }
         let order = WriteOrder(
             bucket: target.bucket, key: target.key,
-            headers: try GatewayOperations.copyHeaders(fields, of: placed.version, to: target.bucket, replaces: replaces),
+            headers: try GatewayOperations.copyHeaders(
+                fields, of: placed.version, to: target.bucket, replaces: replaces),
             precondition: WriteHeaders.precondition(fields))
         let algorithms = try GatewayOperations.copyChecksums(fields, placed.version)
         return try await patient(request, resource: "/\(target.bucket.name)/\(target.key)") {
@@ -81,7 +84,8 @@ extension GatewayOperations {
     }
 
     /// The source, if the credential may read it and the request's conditions on it hold.
-    private func source(_ request: AuthenticatedRequest) async throws(OperationFailure) -> (ObjectTarget, PlacedVersion) {
+    private func source(_ request: AuthenticatedRequest) async throws(OperationFailure) -> (ObjectTarget, PlacedVersion)
+    {
         let source = try CopySource(request.fields["x-amz-copy-source"] ?? "")
         let target = try request.target(source.bucket, source.key, .read)
         let placed = try await current(target, request)
@@ -91,7 +95,8 @@ extension GatewayOperations {
             conditions.append("if-" + field.name.lowercased().dropFirst(prefix.count), field.value)
         }
         let modified = WallTime(seconds: WallTime(microseconds: placed.version.committedAt).seconds)
-        guard ReadConditions(conditions).verdict(etag: placed.version.digests.etag, modified: modified) == .passes else {
+        guard ReadConditions(conditions).verdict(etag: placed.version.digests.etag, modified: modified) == .passes
+        else {
             throw .s3(OperationFailure.preconditionFailed)
         }
         return (target, placed)
@@ -139,18 +144,25 @@ extension GatewayOperations {
         return headers
     }
 
-    private static func copyChecksums(_ fields: Fields, _ version: Version) throws(OperationFailure) -> [ChecksumAlgorithm] {
+    private static func copyChecksums(_ fields: Fields, _ version: Version) throws(OperationFailure)
+        -> [ChecksumAlgorithm]
+    {
         if fields["x-amz-checksum-algorithm"] != nil { return try UploadChecksum.declared(fields).0.map { [$0] } ?? [] }
-        return version.digests.checksums.keys.compactMap(ChecksumAlgorithm.init(rawValue:)).sorted { $0.rawValue < $1.rawValue }
+        return version.digests.checksums.keys.compactMap(ChecksumAlgorithm.init(rawValue:)).sorted {
+            $0.rawValue < $1.rawValue
+        }
     }
 
     /// x-amz-copy-source-range: `bytes=FIRST-LAST`, both within the source, unlike a Range header.
     private static func copyRange(_ fields: Fields, _ size: Int64) throws(OperationFailure) -> ByteRange? {
         guard let header = fields["x-amz-copy-source-range"] else { return nil }
         let invalid = OperationFailure.refused(
-            .invalidArgument, "The x-amz-copy-source-range value must be of the form bytes=first-last within the source object",
+            .invalidArgument,
+            "The x-amz-copy-source-range value must be of the form bytes=first-last within the source object",
             ["ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header])
-        let bounds = header.hasPrefix("bytes=") ? header.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false) : []
+        let bounds =
+            header.hasPrefix("bytes=")
+            ? header.dropFirst(6).split(separator: "-", omittingEmptySubsequences: false) : []
         guard bounds.count == 2, let first = Int64(bounds[0]), let last = Int64(bounds[1]), 0 <= first, first <= last
         else { throw invalid }
         guard last < size else {

@@ -5,7 +5,9 @@ import Spec
 
 extension GatewayOperations {
     /// 204 whether or not the key was there; no backend is on the way.
-    func deleteObject(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+    func deleteObject(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure)
+        -> Response
+    {
         let deletion = DeleteRequest(key: target.key, precondition: try WriteHeaders.deletePrecondition(request.fields))
         let outcomes = try await delete([deletion], in: target.bucket, request)
         switch outcomes.first {
@@ -27,7 +29,8 @@ extension GatewayOperations {
         // take different spellings of a letter for the same.
         var deletions: [DeleteRequest] = []
         var positions: [[UInt8]: Int] = [:]
-        for (entry, result) in zip(document.entries, results) where result == nil && positions[Array(entry.key.utf8)] == nil {
+        for (entry, result) in zip(document.entries, results)
+        where result == nil && positions[Array(entry.key.utf8)] == nil {
             positions[Array(entry.key.utf8)] = deletions.count
             deletions.append(DeleteRequest(key: entry.key, precondition: try GatewayOperations.precondition(of: entry)))
         }
@@ -51,9 +54,13 @@ extension GatewayOperations {
         }
     }
 
-    private func refusal(_ entry: DeleteDocument.Entry, _ bucket: ServedBucket, _ request: AuthenticatedRequest) -> S3Error? {
+    private func refusal(_ entry: DeleteDocument.Entry, _ bucket: ServedBucket, _ request: AuthenticatedRequest)
+        -> S3Error?
+    {
         do throws(S3Error) { _ = try Router.checked(entry.key) } catch { return error }
-        guard request.allows(bucket, .write, covering: entry.key) else { return S3Error(.accessDenied, "Access Denied") }
+        guard request.allows(bucket, .write, covering: entry.key) else {
+            return S3Error(.accessDenied, "Access Denied")
+        }
         if let version = entry.versionID, version != "null" {
             return S3Error(.invalidArgument, "Invalid version id specified")
         }

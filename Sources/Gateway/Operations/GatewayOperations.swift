@@ -65,7 +65,8 @@ struct GatewayOperations: Sendable {
         case .putTagging: return try await putBucketTagging(name, request)
         case .deleteTagging: return try await deleteBucketTagging(name, request)
         case .versioning, .getAccelerate, .getEncryption, .getLifecycle, .getLogging, .getNotification, .getObjectLock,
-            .getOwnershipControls, .getPolicy, .getPolicyStatus, .getPublicAccessBlock, .getReplication, .getRequestPayment,
+            .getOwnershipControls, .getPolicy, .getPolicyStatus, .getPublicAccessBlock, .getReplication,
+            .getRequestPayment,
             .getWebsite:
             return try constantSetting(operation, name, request)
         case .deleteObjects: return try await deleteObjects(name, request)
@@ -122,7 +123,9 @@ extension Response {
 extension GatewayOperations {
     /// Buckets that clients make appear at other instances within the snapshot's age. Until then, a name that the snapshot does not
     /// know is looked up.
-    func knowingBuckets(of operation: Operation, _ request: AuthenticatedRequest) async throws(OperationFailure) -> AuthenticatedRequest {
+    func knowingBuckets(of operation: Operation, _ request: AuthenticatedRequest) async throws(OperationFailure)
+        -> AuthenticatedRequest
+    {
         guard request.snapshot.fleet.bucketCreation == .allowed else { return request }
         var names: [String] = []
         if let name = operation.bucketName { names.append(name) }

@@ -6,7 +6,8 @@ extension GatewayOperations {
     func listParts(
         _ target: ObjectTarget, _ request: AuthenticatedRequest, _ text: String
     ) async throws(OperationFailure) -> Response {
-        guard let upload = try await findUpload(target, text), upload.state == .open || upload.state == .completing else {
+        guard let upload = try await findUpload(target, text), upload.state == .open || upload.state == .completing
+        else {
             throw .transfer(.noSuchUpload)
         }
         let limit = try ListingRequest.count(request.query, "max-parts", default: GatewayLimits.listingKeysMax)
@@ -60,10 +61,12 @@ extension GatewayOperations {
         let encodes = try ListingRequest.encoding(query)
         let keyMarker = query["key-marker"].flatMap { $0.isEmpty ? nil : $0 }
         // Without a key marker, the upload id marker is ignored (AWS, ListMultipartUploads).
-        let idMarker = keyMarker == nil ? nil : query["upload-id-marker"].flatMap { ID128(base32: $0) }.map(UploadID.init)
+        let idMarker =
+            keyMarker == nil ? nil : query["upload-id-marker"].flatMap { ID128(base32: $0) }.map(UploadID.init)
         let question = UploadQuery(
             bucket: bucket.id, prefix: prefix, afterKey: keyMarker, afterID: idMarker, limit: limit + 1)
-        let uploads = try await catalogCall { () async throws(CatalogError) in try await services.uploads.list(question) }
+        let uploads = try await catalogCall { () async throws(CatalogError) in try await services.uploads.list(question)
+        }
         let shown = uploads.prefix(limit)
         func coded(_ text: String) -> String { encodes ? PercentCoding.encode(text, keepingSlash: true) : text }
         var writer = XMLWriter()
@@ -99,7 +102,8 @@ extension ListingRequest {
     static func number(_ query: Query, _ name: String) throws(OperationFailure) -> Int {
         guard let text = query[name], !text.isEmpty else { return 0 }
         guard let value = Int(text), (0...Int(Int32.max)).contains(value) else {
-            throw .refused(.invalidArgument, "Provided \(name) not an integer or within integer range", ["ArgumentName": name])
+            throw .refused(
+                .invalidArgument, "Provided \(name) not an integer or within integer range", ["ArgumentName": name])
         }
         return value
     }

@@ -30,7 +30,8 @@ extension GatewayOperations {
                     writer.text("Key", listing.coded(object.key))
                     writer.text("VersionId", "null")
                     writer.text("IsLatest", true)
-                    writer.text("LastModified", WallTime(seconds: WallTime(microseconds: object.committedAt).seconds).rfc3339)
+                    writer.text(
+                        "LastModified", WallTime(seconds: WallTime(microseconds: object.committedAt).seconds).rfc3339)
                     writer.text("ETag", ETag.quoted(object.etag))
                     writer.text("Size", object.size)
                     Owner.write(&writer)

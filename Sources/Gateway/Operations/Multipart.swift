@@ -3,12 +3,15 @@ import HTTP
 import S3
 
 extension GatewayOperations {
-    func createUpload(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+    func createUpload(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure)
+        -> Response
+    {
         let fields = request.fields
         try WriteHeaders.refuseUnsupported(fields)
         let (algorithm, type) = try UploadChecksum.declared(fields)
         let write = WriteOrder(
-            bucket: target.bucket, key: target.key, headers: try WriteHeaders.headers(fields, for: target.bucket), precondition: .none)
+            bucket: target.bucket, key: target.key, headers: try WriteHeaders.headers(fields, for: target.bucket),
+            precondition: .none)
         try await refuseLost(target.bucket)
         let order = UploadOrder(write: write, checksumAlgorithm: algorithm, checksumType: type)
         let id = try await transferCall { () async throws(TransferFailure) in
@@ -30,7 +33,9 @@ extension GatewayOperations {
     /// spares the client the parts before it.
     private func refuseLost(_ bucket: ServedBucket) async throws(OperationFailure) {
         guard bucket.owner != nil else { return }
-        let record = try await catalogCall { () async throws(CatalogError) in try await services.buckets.bucket(bucket.name) }
+        let record = try await catalogCall { () async throws(CatalogError) in
+            try await services.buckets.bucket(bucket.name)
+        }
         guard record?.id == bucket.id else {
             throw .refused(.noSuchBucket, "The specified bucket does not exist.", ["BucketName": bucket.name])
         }
@@ -41,7 +46,8 @@ extension GatewayOperations {
     ) async throws(OperationFailure) -> Response {
         let open = try await openUpload(target, upload)
         let body = try IncomingBody(
-            try await request.measured(), bytesMax: GatewayLimits.objectBytesMax, additional: UploadChecksum.algorithms(open))
+            try await request.measured(), bytesMax: GatewayLimits.objectBytesMax,
+            additional: UploadChecksum.algorithms(open))
         let part = try await transferCall { () async throws(TransferFailure) in
             try await services.transfer.writePart(open, number: number, body: body, in: request.snapshot)
         }
@@ -81,7 +87,8 @@ extension GatewayOperations {
     func completeUpload(
         _ target: ObjectTarget, _ request: AuthenticatedRequest, _ text: String
     ) async throws(OperationFailure) -> Response {
-        guard let upload = try await findUpload(target, text), upload.state != .aborted, upload.state != .creating else {
+        guard let upload = try await findUpload(target, text), upload.state != .aborted, upload.state != .creating
+        else {
             throw .transfer(.noSuchUpload)
         }
         let xml = try await IncomingBody.document(request, checksumsAreOfBody: false)
@@ -182,14 +189,16 @@ extension GatewayOperations {
         case .success(let document): return .document(document)
         case .failure(let error): throw error
         case nil:
-            let body = PatientBody(pending, interval: GatewayLimits.earlyAnswerAfter, sleep: environment.sleep) { result in
+            let body = PatientBody(pending, interval: GatewayLimits.earlyAnswerAfter, sleep: environment.sleep) {
+                result in
                 switch result {
                 case .success(let document): document
                 case .failure(let error): error.answer.error.document(resource: resource, requestID: request.id)
                 }
             }
             return Response(
-                ResponseHead(.ok, fields: Fields([("Content-Type", "application/xml")])), body: .stream(length: nil, body))
+                ResponseHead(.ok, fields: Fields([("Content-Type", "application/xml")])),
+                body: .stream(length: nil, body))
         }
     }
 }

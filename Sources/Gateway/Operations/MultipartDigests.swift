@@ -1,6 +1,6 @@
 package import Catalog
-package import S3
 import Crypto
+package import S3
 
 /// What clients see of a multipart object, computed from its parts (AWS, "Checking object integrity for data uploads").
 package enum MultipartDigests {
@@ -8,7 +8,9 @@ package enum MultipartDigests {
     package static func digests(_ upload: Upload, _ parts: [UploadPart]) -> ContentDigests {
         let md5s = parts.flatMap { Hex.decode($0.etag) ?? [] }
         var digests = ContentDigests(etag: Hex.encode(Digest.hash(.md5, md5s)) + "-\(parts.count)")
-        guard let algorithm = upload.checksumAlgorithm.flatMap(ChecksumAlgorithm.init(rawValue:)) else { return digests }
+        guard let algorithm = upload.checksumAlgorithm.flatMap(ChecksumAlgorithm.init(rawValue:)) else {
+            return digests
+        }
         let values = parts.compactMap { part in part.checksums[algorithm.rawValue].flatMap { Base64.decode($0) } }
         guard values.count == parts.count, !parts.isEmpty else { return digests }
         if upload.checksumType == "FULL_OBJECT" {

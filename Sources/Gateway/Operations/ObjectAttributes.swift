@@ -6,15 +6,22 @@ extension GatewayOperations {
     private static let known = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
 
     /// GetObjectAttributes: only what was asked for, and without quotes around the ETag, as AWS has it.
-    func objectAttributes(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+    func objectAttributes(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure)
+        -> Response
+    {
         let wanted = Set(
-            request.fields.values("x-amz-object-attributes").flatMap { $0.split(separator: ",") }.map { $0.trimmingSpaces() })
+            request.fields.values("x-amz-object-attributes").flatMap { $0.split(separator: ",") }.map {
+                $0.trimmingSpaces()
+            })
         guard !wanted.isEmpty else {
             throw .refused(
-                .invalidRequest, "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty")
+                .invalidRequest,
+                "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty"
+            )
         }
         guard wanted.allSatisfy({ GatewayOperations.known.contains($0) }) else {
-            throw .refused(.invalidArgument, "Invalid attribute name specified.", ["ArgumentName": "x-amz-object-attributes"])
+            throw .refused(
+                .invalidArgument, "Invalid attribute name specified.", ["ArgumentName": "x-amz-object-attributes"])
         }
         let limit = try GatewayOperations.number(request.fields, "x-amz-max-parts") ?? GatewayLimits.listingKeysMax
         let marker = try GatewayOperations.number(request.fields, "x-amz-part-number-marker") ?? 0
@@ -38,7 +45,8 @@ extension GatewayOperations {
                 }
             }
             if wanted.contains("ObjectParts"), !version.partSizes.isEmpty {
-                let page = PartsPage(version, partChecksums, after: marker, limit: min(limit, GatewayLimits.listingKeysMax))
+                let page = PartsPage(
+                    version, partChecksums, after: marker, limit: min(limit, GatewayLimits.listingKeysMax))
                 writer.element("ObjectParts") { page.write(&$0) }
             }
             if wanted.contains("StorageClass") { writer.text("StorageClass", "STANDARD") }

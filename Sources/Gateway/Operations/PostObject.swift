@@ -21,7 +21,9 @@ extension GatewayOperations {
         }
         let target = try signed.target(name, key, .write)
         guard form.length <= GatewayLimits.objectBytesMax else {
-            throw .refused(.entityTooLarge, "Your proposed upload exceeds the maximum allowed size.", ["ProposedSize": "\(form.length)"])
+            throw .refused(
+                .entityTooLarge, "Your proposed upload exceeds the maximum allowed size.",
+                ["ProposedSize": "\(form.length)"])
         }
         let fields = try GatewayOperations.headerFields(form)
         try WriteHeaders.refuseUnsupported(fields)
@@ -42,7 +44,8 @@ extension GatewayOperations {
     private static func key(_ form: PostForm) throws(OperationFailure) -> String {
         guard let template = form["key"], !template.isEmpty else {
             throw .refused(
-                .invalidArgument, "Bucket POST must contain a field named 'key'. If it is specified, please check the order of the fields.",
+                .invalidArgument,
+                "Bucket POST must contain a field named 'key'. If it is specified, please check the order of the fields.",
                 ["ArgumentName": "key", "ArgumentValue": ""])
         }
         // Some browsers send the whole path.
@@ -59,19 +62,26 @@ extension GatewayOperations {
             let name =
                 switch field.name {
                 case "acl": "x-amz-acl"
-                case "content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires",
+                case "content-type", "cache-control", "content-disposition", "content-encoding", "content-language",
+                    "expires",
                     "if-match", "if-none-match":
                     field.name
                 default: field.name.hasPrefix("x-amz-") ? field.name : ""
                 }
-            guard !name.isEmpty, !["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"].contains(name) else { continue }
+            guard !name.isEmpty,
+                !["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"].contains(name)
+            else { continue }
             guard HeaderText.isName(name), HeaderText.isValue(field.value) else {
-                throw .refused(.invalidArgument, "A field that stands for a header has characters that no header may have.", ["ArgumentName": name])
+                throw .refused(
+                    .invalidArgument, "A field that stands for a header has characters that no header may have.",
+                    ["ArgumentName": name])
             }
             fields.append(name, field.value)
         }
         if let tagging = form["tagging"] {
-            let tags = try refusing { () throws(S3Error) in try TagSet(xml: Array(tagging.utf8), limit: TagSet.objectTagsMax) }
+            let tags = try refusing { () throws(S3Error) in
+                try TagSet(xml: Array(tagging.utf8), limit: TagSet.objectTagsMax)
+            }
             fields.set("x-amz-tagging", tags.stored)
         }
         return fields
@@ -84,7 +94,8 @@ extension GatewayOperations {
         if let redirect = form["success_action_redirect"] ?? form["redirect"], HeaderText.isValue(redirect),
             redirect.hasPrefix("http://") || redirect.hasPrefix("https://")
         {
-            let query = "bucket=\(target.bucket.name)&key=\(PercentCoding.encode(target.key))&etag=\(PercentCoding.encode(etag))"
+            let query =
+                "bucket=\(target.bucket.name)&key=\(PercentCoding.encode(target.key))&etag=\(PercentCoding.encode(etag))"
             fields.set("Location", redirect + (redirect.contains("?") ? "&" : "?") + query)
             return .empty(Status(303), fields)
         }

@@ -23,7 +23,9 @@ extension GatewayOperations {
     /// decides for good.
     func refuseEarly(_ target: ObjectTarget, _ precondition: WritePrecondition) async throws(OperationFailure) {
         guard precondition != .none else { return }
-        let current = try await catalogCall { () async throws(CatalogError) in try await services.index.current(target.object) }
+        let current = try await catalogCall { () async throws(CatalogError) in
+            try await services.index.current(target.object)
+        }
         switch precondition.verdict(current: current?.version.digests.etag) {
         case .passes: return
         case .failed: throw .s3(OperationFailure.preconditionFailed)

@@ -35,13 +35,19 @@ extension GatewayOperations {
     }
 
     /// The one way to an object that a client reads: what its bucket does not grant, its own ACL must.
-    func current(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> PlacedVersion {
-        let found = try await catalogCall { () async throws(CatalogError) in try await services.index.current(target.object) }
+    func current(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure)
+        -> PlacedVersion
+    {
+        let found = try await catalogCall { () async throws(CatalogError) in
+            try await services.index.current(target.object)
+        }
         if !target.isGranted {
             let acl = found?.version.headers.acl.flatMap { CannedACL(rawValue: $0) } ?? .isPrivate
             // Who may not list must not learn which keys there are.
             let mayLearn = found == nil && request.allows(target.bucket, .list, covering: target.key)
-            guard target.bucket.effective(acl).allowsRead(request.principal) || mayLearn else { throw AuthenticatedRequest.denied }
+            guard target.bucket.effective(acl).allowsRead(request.principal) || mayLearn else {
+                throw AuthenticatedRequest.denied
+            }
         }
         guard let found else {
             throw .refused(.noSuchKey, "The specified key does not exist.", ["Key": target.key])
@@ -57,7 +63,8 @@ enum ReadOverrides {
         for (parameter, header) in SubResource.responseOverrides {
             guard let value = query[parameter] else { continue }
             guard HeaderText.isValue(value) else {
-                throw .refused(.invalidArgument, "A header must not contain control characters.", ["ArgumentName": parameter])
+                throw .refused(
+                    .invalidArgument, "A header must not contain control characters.", ["ArgumentName": parameter])
             }
             fields.append((header, value))
         }
@@ -138,8 +145,12 @@ struct ReadAnswer {
         guard status != .notModified else { return ResponseHead(status, fields: fields) }
         fields.append("Accept-Ranges", "bytes")
         fields.append("Content-Type", version.headers.contentType ?? "binary/octet-stream")
-        for (name, value) in version.headers.user.sorted(by: { $0.key < $1.key }) { fields.append("x-amz-meta-\(name)", value) }
-        if let tags = version.headers.tagging.flatMap({ TagSet(stored: $0) }) { fields.append("x-amz-tagging-count", "\(tags.count)") }
+        for (name, value) in version.headers.user.sorted(by: { $0.key < $1.key }) {
+            fields.append("x-amz-meta-\(name)", value)
+        }
+        if let tags = version.headers.tagging.flatMap({ TagSet(stored: $0) }) {
+            fields.append("x-amz-tagging-count", "\(tags.count)")
+        }
         if let range {
             fields.append("Content-Range", "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(version.size)")
         }

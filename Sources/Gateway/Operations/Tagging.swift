@@ -32,7 +32,9 @@ struct TagSet: Sendable, Equatable {
             guard tag.value.unicodeScalars.count <= TagSet.valueMax else {
                 throw invalid("The TagValue you have provided is invalid: at most \(TagSet.valueMax) characters.")
             }
-            guard !tag.key.lowercased().hasPrefix("aws:") else { throw invalid("System tags cannot be added or updated by requester.") }
+            guard !tag.key.lowercased().hasPrefix("aws:") else {
+                throw invalid("System tags cannot be added or updated by requester.")
+            }
             guard !(tag.key + tag.value).utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
                 throw invalid("A tag must not contain control characters.")
             }
@@ -58,7 +60,10 @@ struct TagSet: Sendable, Equatable {
     /// x-amz-tagging: `a=b&c=d`, encoded as a query.
     init(header: String) throws(S3Error) {
         guard let tags = TagSet.pairs(header) else {
-            throw S3Error(.invalidArgument, "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
+            throw S3Error(
+                .invalidArgument,
+                "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates."
+            )
         }
         try self.init(tags, limit: TagSet.objectTagsMax)
     }
@@ -102,20 +107,26 @@ struct TagSet: Sendable, Equatable {
 }
 
 extension GatewayOperations {
-    func objectTagging(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+    func objectTagging(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure)
+        -> Response
+    {
         let placed = try await current(target, request)
         let tags = TagSet(stored: placed.version.headers.tagging ?? "")
         return .document(tags?.document ?? "")
     }
 
-    func putObjectTagging(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+    func putObjectTagging(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure)
+        -> Response
+    {
         let xml = try await IncomingBody.document(request)
         let tags = try refusing { () throws(S3Error) in try TagSet(xml: xml, limit: TagSet.objectTagsMax) }
         try await annotate(target, .tagging(tags.isEmpty ? nil : tags.stored))
         return .empty(.ok)
     }
 
-    func deleteObjectTagging(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response {
+    func deleteObjectTagging(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure)
+        -> Response
+    {
         try await annotate(target, .tagging(nil))
         return .empty(.noContent)
     }

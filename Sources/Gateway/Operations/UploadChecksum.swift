@@ -9,7 +9,8 @@ enum UploadChecksum {
         let type = fields["x-amz-checksum-type"]?.uppercased()
         guard let name = fields["x-amz-checksum-algorithm"] else {
             guard type == nil else {
-                throw .refused(.invalidRequest, "The x-amz-checksum-type header can only be used with x-amz-checksum-algorithm.")
+                throw .refused(
+                    .invalidRequest, "The x-amz-checksum-type header can only be used with x-amz-checksum-algorithm.")
             }
             return (nil, nil)
         }
@@ -43,7 +44,8 @@ enum UploadChecksum {
         let digests = MultipartDigests.digests(upload, parts)
         for (algorithm, value) in digests.checksums {
             guard let promised = fields["x-amz-checksum-\(algorithm)"], promised != value else { continue }
-            throw .refused(.badDigest, "The \(algorithm.uppercased()) you specified did not match the calculated checksum.")
+            throw .refused(
+                .badDigest, "The \(algorithm.uppercased()) you specified did not match the calculated checksum.")
         }
     }
 }

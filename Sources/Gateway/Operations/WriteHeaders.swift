@@ -29,7 +29,9 @@ enum WriteHeaders {
             guard let value = fields[name], !value.isEmpty else { continue }
             headers.standard[name] = value
         }
-        if let coding = headers.standard["content-encoding"] { headers.standard["content-encoding"] = withoutChunked(coding) }
+        if let coding = headers.standard["content-encoding"] {
+            headers.standard["content-encoding"] = withoutChunked(coding)
+        }
         var bytes = 0
         for field in fields.all {
             let name = field.name.lowercased()
@@ -65,7 +67,9 @@ enum WriteHeaders {
 
     static func size(_ text: String) throws(OperationFailure) -> Int64 {
         guard let size = Int64(text), size >= 0 else {
-            throw .refused(.invalidArgument, "The size that a delete depends on is not a number of bytes.", ["ArgumentValue": text])
+            throw .refused(
+                .invalidArgument, "The size that a delete depends on is not a number of bytes.", ["ArgumentValue": text]
+            )
         }
         return size
     }
@@ -73,7 +77,8 @@ enum WriteHeaders {
     /// Seconds since 1970. SDKs send RFC 9110's date in the header and ISO 8601 in the document.
     static func time(_ text: String) throws(OperationFailure) -> Int64 {
         guard let time = WallTime(httpDate: text) ?? WallTime(rfc3339: text) else {
-            throw .refused(.invalidArgument, "The time that a delete depends on is not a date.", ["ArgumentValue": text])
+            throw .refused(
+                .invalidArgument, "The time that a delete depends on is not a date.", ["ArgumentValue": text])
         }
         return time.seconds
     }

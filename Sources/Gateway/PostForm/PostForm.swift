@@ -30,10 +30,14 @@ struct PostForm: Sendable {
     /// fields may follow the file, as browsers send a submit button; in a larger one the file must come last, as AWS asks.
     /// - Parameter contentLength: of the whole body
     init(_ head: RequestHead, contentLength: Int64, body: any BodyReader) async throws(OperationFailure) {
-        guard let boundary = PostForm.boundary(head) else { throw PostForm.malformed("the Content-Type names no boundary") }
+        guard let boundary = PostForm.boundary(head) else {
+            throw PostForm.malformed("the Content-Type names no boundary")
+        }
         var input = FormInput(body)
         let delimiter = Array("--\(boundary)".utf8)
-        guard try await input.take(prefix: delimiter + FormInput.lineEnd) else { throw PostForm.malformed("it does not begin with its boundary") }
+        guard try await input.take(prefix: delimiter + FormInput.lineEnd) else {
+            throw PostForm.malformed("it does not begin with its boundary")
+        }
         while true {
             let part = try PostForm.header(try await input.take(until: FormInput.lineEnd + FormInput.lineEnd))
             if part.name == "file" {
@@ -41,7 +45,9 @@ struct PostForm: Sendable {
                 break
             }
             let bytes = try await input.take(until: FormInput.lineEnd + delimiter)
-            guard let value = String(validating: bytes, as: UTF8.self) else { throw PostForm.malformed("a field is not UTF-8") }
+            guard let value = String(validating: bytes, as: UTF8.self) else {
+                throw PostForm.malformed("a field is not UTF-8")
+            }
             fields.append(Field(name: part.name, value: value))
             guard try await input.take(prefix: FormInput.lineEnd) else { throw PostForm.noFile }
         }
@@ -49,7 +55,9 @@ struct PostForm: Sendable {
         let end = FormInput.lineEnd + delimiter
         guard contentLength > Int64(GatewayLimits.formBytesHeldMax) else {
             let rest = try await input.rest(limit: GatewayLimits.formBytesHeldMax)
-            guard let cut = rest.firstRange(of: end)?.lowerBound else { throw PostForm.malformed("it does not end with its boundary") }
+            guard let cut = rest.firstRange(of: end)?.lowerBound else {
+                throw PostForm.malformed("it does not end with its boundary")
+            }
             (file, length) = (BytesReader(Bytes(rest[..<cut])), Int64(cut))
             return
         }
@@ -60,11 +68,13 @@ struct PostForm: Sendable {
     }
 
     static func malformed(_ what: String) -> OperationFailure {
-        .refused(.malformedPOSTRequest, "The body of your POST request is not well-formed multipart/form-data: \(what).")
+        .refused(
+            .malformedPOSTRequest, "The body of your POST request is not well-formed multipart/form-data: \(what).")
     }
 
     private static let noFile = OperationFailure.refused(
-        .invalidArgument, "POST requires exactly one file upload per request.", ["ArgumentName": "file", "ArgumentValue": "0"])
+        .invalidArgument, "POST requires exactly one file upload per request.",
+        ["ArgumentName": "file", "ArgumentValue": "0"])
 
     private static func boundary(_ head: RequestHead) -> String? {
         let parameters = (head.fields["content-type"] ?? "").split(separator: ";").dropFirst()
@@ -79,8 +89,12 @@ struct PostForm: Sendable {
     }
 
     /// The header of one part: Content-Disposition names the field.
-    private static func header(_ bytes: [UInt8]) throws(OperationFailure) -> (name: String, fileName: String, type: String?) {
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw malformed("a part's header is not UTF-8") }
+    private static func header(_ bytes: [UInt8]) throws(OperationFailure) -> (
+        name: String, fileName: String, type: String?
+    ) {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw malformed("a part's header is not UTF-8")
+        }
         var name: String?
         var fileName = ""
         var type: String?
@@ -185,7 +199,9 @@ private struct FormInput {
     mutating func rest(limit: Int) async throws(OperationFailure) -> [UInt8] {
         let before = buffered
         buffered = []
-        do throws(BodyError) { return before + (try await body.collect(limit: limit)).array } catch { throw .body(error) }
+        do throws(BodyError) { return before + (try await body.collect(limit: limit)).array } catch {
+            throw .body(error)
+        }
     }
 }
 
@@ -214,7 +230,9 @@ final class FormFileReader: BodyReader {
 
     private static let misplaced = BodyError.contentMismatch(
         code: S3ErrorCode.malformedPOSTRequest.rawValue,
-        message: "In a form of this size the file must be the last field, and the body must end with the boundary and a line end.")
+        message:
+            "In a form of this size the file must be the last field, and the body must end with the boundary and a line end."
+    )
 
     func next() async throws(BodyError) -> Bytes? {
         while true {

@@ -15,7 +15,9 @@ struct PostPolicy: Sendable, Equatable {
     private(set) var expiration: WallTime
 
     private static func invalid(_ what: String) -> OperationFailure {
-        .refused(.invalidPolicyDocument, "The content of the form does not meet the conditions specified in the policy document: \(what).")
+        .refused(
+            .invalidPolicyDocument,
+            "The content of the form does not meet the conditions specified in the policy document: \(what).")
     }
 
     private static func denied(_ what: String) -> OperationFailure {
@@ -24,16 +26,22 @@ struct PostPolicy: Sendable, Equatable {
 
     /// - Parameter text: base64, as the form has it
     init(base64 text: String) throws(OperationFailure) {
-        guard let bytes = Base64.decode(text.filter { !$0.isWhitespace }) else { throw PostPolicy.invalid("it is not base64") }
+        guard let bytes = Base64.decode(text.filter { !$0.isWhitespace }) else {
+            throw PostPolicy.invalid("it is not base64")
+        }
         let root: JSONValue
-        do throws(JSONError) { root = try JSONReader.parse(bytes) } catch { throw PostPolicy.invalid("it is not JSON (\(error))") }
+        do throws(JSONError) { root = try JSONReader.parse(bytes) } catch {
+            throw PostPolicy.invalid("it is not JSON (\(error))")
+        }
         guard case .object(let members) = root else { throw PostPolicy.invalid("it is not an object") }
         let values = Dictionary(members) { first, _ in first }
         guard case .string(let date) = values["expiration"], let expiration = WallTime(rfc3339: date) else {
             throw PostPolicy.invalid("it has no expiration that is a date in ISO 8601")
         }
         self.expiration = expiration
-        guard case .array(let items) = values["conditions"], !items.isEmpty else { throw PostPolicy.invalid("it has no conditions") }
+        guard case .array(let items) = values["conditions"], !items.isEmpty else {
+            throw PostPolicy.invalid("it has no conditions")
+        }
         for item in items { conditions += try PostPolicy.conditions(item) }
     }
 
@@ -48,7 +56,9 @@ struct PostPolicy: Sendable, Equatable {
             guard !found.isEmpty else { throw invalid("a condition is empty") }
             return found
         case .array(let parts):
-            guard parts.count == 3, case .string(let kind) = parts[0] else { throw invalid("a condition has not three parts") }
+            guard parts.count == 3, case .string(let kind) = parts[0] else {
+                throw invalid("a condition has not three parts")
+            }
             if kind.lowercased() == "content-length-range" {
                 guard let low = number(parts[1]), let high = number(parts[2]), low >= 0, low <= high else {
                     throw invalid("content-length-range needs two numbers of bytes")
@@ -124,7 +134,8 @@ struct PostPolicy: Sendable, Equatable {
             }
         }
         let extra = form.fields.first { field in
-            !covered.contains(field.name) && !PostPolicy.exempt.contains(field.name) && !field.name.hasPrefix("x-ignore-")
+            !covered.contains(field.name) && !PostPolicy.exempt.contains(field.name)
+                && !field.name.hasPrefix("x-ignore-")
                 // A checksum narrows what may be sent; it allows nothing.
                 && !field.name.hasPrefix("x-amz-checksum-")
         }
@@ -146,7 +157,8 @@ enum PostSignature {
         }
         let mismatch = OperationFailure.refused(
             .signatureDoesNotMatch,
-            "The request signature we calculated does not match the signature you provided. Check your key and signing method.")
+            "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+        )
         let accessKeyID: String
         let claim: PostClaim
         if form["x-amz-algorithm"] != nil || form["x-amz-credential"] != nil || form["x-amz-signature"] != nil {
@@ -160,25 +172,33 @@ enum PostSignature {
         guard let credential = snapshot.credentials[accessKeyID] else {
             throw .refused(.invalidAccessKeyID, "The access key id that was given does not exist in our records.")
         }
-        guard constantTimeEquals(claim.expected(policy, secret: credential.secret.revealed), claim.signature) else { throw mismatch }
+        guard constantTimeEquals(claim.expected(policy, secret: credential.secret.revealed), claim.signature) else {
+            throw mismatch
+        }
         return (credential, try PostPolicy(base64: policy))
     }
 
     private static func missing(_ field: String) -> OperationFailure {
-        .refused(.invalidArgument, "Bucket POST must contain a field named '\(field)'.", ["ArgumentName": field, "ArgumentValue": ""])
+        .refused(
+            .invalidArgument, "Bucket POST must contain a field named '\(field)'.",
+            ["ArgumentName": field, "ArgumentValue": ""])
     }
 
     private static func versionFour(_ form: PostForm, region: String) throws(OperationFailure) -> (String, PostClaim) {
         guard form["x-amz-algorithm"] == SignatureV4.algorithm else { throw missing("x-amz-algorithm") }
         guard let credential = form["x-amz-credential"] else { throw missing("x-amz-credential") }
         guard let date = form["x-amz-date"] else { throw missing("x-amz-date") }
-        guard let signature = form["x-amz-signature"].flatMap({ Hex.decode($0) }) else { throw missing("x-amz-signature") }
+        guard let signature = form["x-amz-signature"].flatMap({ Hex.decode($0) }) else {
+            throw missing("x-amz-signature")
+        }
         let parts = credential.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard parts.count >= 5, parts.last == "aws4_request", parts[parts.count - 2] == "s3", parts[parts.count - 3] == region,
+        guard parts.count >= 5, parts.last == "aws4_request", parts[parts.count - 2] == "s3",
+            parts[parts.count - 3] == region,
             parts[parts.count - 4].utf8.count == 8, date.hasPrefix(parts[parts.count - 4])
         else {
             throw .refused(
-                .invalidArgument, "x-amz-credential is not of the form KEY/DATE/\(region)/s3/aws4_request with the date of x-amz-date.",
+                .invalidArgument,
+                "x-amz-credential is not of the form KEY/DATE/\(region)/s3/aws4_request with the date of x-amz-date.",
                 ["ArgumentName": "x-amz-credential"])
         }
         let scope = SigningScope(date: parts[parts.count - 4], region: region, service: "s3")

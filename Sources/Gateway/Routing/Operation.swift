@@ -92,7 +92,8 @@ package enum ObjectOperation: Sendable, Equatable {
         // Not for everybody who may read: these are about the object, not of it.
         case .getTagging, .getACL, .listParts: .inspect
         case .putACL: .own
-        case .put, .copy, .delete, .putTagging, .deleteTagging, .createUpload, .uploadPart, .uploadPartCopy, .completeUpload,
+        case .put, .copy, .delete, .putTagging, .deleteTagging, .createUpload, .uploadPart, .uploadPartCopy,
+            .completeUpload,
             .abortUpload:
             .write
         }

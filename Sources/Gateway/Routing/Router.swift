@@ -16,7 +16,9 @@ package struct Router: Sendable {
             try accept(query, ["max-buckets", "prefix", "continuation-token", "bucket-region"], head.method)
             return .listBuckets
         }
-        guard let key else { return .bucket(bucket, try bucketOperation(head.method, query, isForm: PostForm.isForm(head))) }
+        guard let key else {
+            return .bucket(bucket, try bucketOperation(head.method, query, isForm: PostForm.isForm(head)))
+        }
         return .object(
             ObjectAddress(bucket: bucket, key: key), try objectOperation(head.method, query, fields))
     }
@@ -82,7 +84,10 @@ package struct Router: Sendable {
         case .put, .delete:
             let settings: [(String, BucketOperation)] =
                 method == .put
-                ? [("acl", .putACL), ("cors", .putCORS), ("publicAccessBlock", .putPublicAccessBlock), ("tagging", .putTagging)]
+                ? [
+                    ("acl", .putACL), ("cors", .putCORS), ("publicAccessBlock", .putPublicAccessBlock),
+                    ("tagging", .putTagging),
+                ]
                 : [("cors", .deleteCORS), ("publicAccessBlock", .deletePublicAccessBlock), ("tagging", .deleteTagging)]
             let setting = settings.first { query.has($0.0) }
             operation = setting?.1 ?? (method == .put ? .create : .delete)
@@ -97,10 +102,13 @@ package struct Router: Sendable {
 
     private static let subResources: [(String, BucketOperation)] = [
         ("accelerate", .getAccelerate), ("acl", .getACL), ("cors", .getCORS), ("encryption", .getEncryption),
-        ("lifecycle", .getLifecycle), ("location", .location), ("logging", .getLogging), ("notification", .getNotification),
+        ("lifecycle", .getLifecycle), ("location", .location), ("logging", .getLogging),
+        ("notification", .getNotification),
         ("object-lock", .getObjectLock), ("ownershipControls", .getOwnershipControls), ("policy", .getPolicy),
-        ("policyStatus", .getPolicyStatus), ("publicAccessBlock", .getPublicAccessBlock), ("replication", .getReplication),
-        ("requestPayment", .getRequestPayment), ("tagging", .getTagging), ("versioning", .versioning), ("website", .getWebsite),
+        ("policyStatus", .getPolicyStatus), ("publicAccessBlock", .getPublicAccessBlock),
+        ("replication", .getReplication),
+        ("requestPayment", .getRequestPayment), ("tagging", .getTagging), ("versioning", .versioning),
+        ("website", .getWebsite),
     ]
 
     private static func bucketGet(_ query: Query) -> (BucketOperation, [String]) {
@@ -108,7 +116,8 @@ package struct Router: Sendable {
         if let (name, operation) = subResources.first(where: { query.has($0.0) }) { return (operation, [name]) }
         if query.has("versions") {
             return (
-                .listVersions, ["versions", "prefix", "delimiter", "key-marker", "version-id-marker", "max-keys", "encoding-type"]
+                .listVersions,
+                ["versions", "prefix", "delimiter", "key-marker", "version-id-marker", "max-keys", "encoding-type"]
             )
         }
         if query.has("uploads") {
@@ -123,7 +132,8 @@ package struct Router: Sendable {
         return (.listV1, listing + ["list-type", "marker"])
     }
 
-    private func objectOperation(_ method: Method, _ query: Query, _ fields: Fields) throws(S3Error) -> ObjectOperation {
+    private func objectOperation(_ method: Method, _ query: Query, _ fields: Fields) throws(S3Error) -> ObjectOperation
+    {
         let overrides = SubResource.responseOverrides.map(\.parameter)
         switch method {
         case .get where query.has("uploadId"):

@@ -18,7 +18,8 @@ extension Executor {
     ) async throws(CatalogError) {
         for _ in 0..<limits.batchesMax {
             let token = context.identifiers.makeLeaseToken()
-            let claimed = try await ledgers.moves.claim(scope, limit: limits.claimBatch, token: token, lease: limits.workLease)
+            let claimed = try await ledgers.moves.claim(
+                scope, limit: limits.claimBatch, token: token, lease: limits.workLease)
             if claimed.isEmpty { return }
             let results = await BoundedGroup.map(claimed, width: limits.concurrency) { one in
                 if case .surplus = scope { return (one, await self.trim(one, planner, desired)) }
@@ -32,10 +33,12 @@ extension Executor {
                     outcome.doomed += doomed
                     try await ledgers.moves.release(version, token: token, retryAfter: nil, evidence: nil)
                 case .blocked:
-                    try await ledgers.moves.release(version, token: token, retryAfter: limits.workBackoff, evidence: "blocked")
+                    try await ledgers.moves.release(
+                        version, token: token, retryAfter: limits.workBackoff, evidence: "blocked")
                 case .failed(let evidence):
                     outcome.failures += 1
-                    logger.warning("cannot move a copy", [("version", .string(version.description)), ("error", .string(evidence))])
+                    logger.warning(
+                        "cannot move a copy", [("version", .string(version.description)), ("error", .string(evidence))])
                     let backoff = min(limits.workBackoff * (1 << min(one.attempts, 10)), limits.workBackoffMax)
                     try await ledgers.moves.release(version, token: token, retryAfter: backoff, evidence: evidence)
                 }
@@ -74,18 +77,22 @@ extension Executor {
         let live = claimed.placed.copies.filter { $0.state == .live }
         let factor = desired.replication(of: claimed.bucketName).factor
         let decision = VersionPlanner.decide(
-            holders: live.filter { !$0.isSuspect }.map(\.backend), suspects: live.filter(\.isSuspect).map(\.backend), factor: factor,
+            holders: live.filter { !$0.isSuspect }.map(\.backend), suspects: live.filter(\.isSuspect).map(\.backend),
+            factor: factor,
             size: ByteCount(claimed.placed.version.size), roles: planner.roles, standings: planner.standings,
             routing: desired.fleet.routing)
         let mover = CopyMover(moves: ledgers.moves, writes: ledgers.writes, context: context, report: suspecting)
         let sources = ordered(live, planner)
         var moved = 0
         for target in decision.targets {
-            switch await mover.copy(claimed, from: sources, to: target, token: token, readGrace: desired.fleet.safety.readGrace) {
+            switch await mover.copy(
+                claimed, from: sources, to: target, token: token, readGrace: desired.fleet.safety.readGrace)
+            {
             case .live: moved += 1
             case .superseded: return .done(moved: moved, doomed: 0)
             case .refused(let refusal): return .failed(evidence: "target refused: \(refusal.rawValue)")
-            case .sourceFailed(let errors): return .failed(evidence: "source: " + errors.map(\.evidence).joined(separator: "; "))
+            case .sourceFailed(let errors):
+                return .failed(evidence: "source: " + errors.map(\.evidence).joined(separator: "; "))
             case .targetFailed(let error): return .failed(evidence: "target: \(error.code.rawValue) \(error.evidence)")
             case .catalogFailed(let error): return .failed(evidence: "catalog: \(error)")
             }
@@ -98,7 +105,8 @@ extension Executor {
 
     /// Each in a transaction of its own, which counts the other copies under the version's lock.
     private func doom(
-        _ copies: [Copy], of claimed: ClaimedVersion, _ factor: Int, _ planner: FleetPlanner, _ desired: DesiredState, moved: Int
+        _ copies: [Copy], of claimed: ClaimedVersion, _ factor: Int, _ planner: FleetPlanner, _ desired: DesiredState,
+        moved: Int
     ) async -> WorkResult {
         let mover = CopyMover(moves: ledgers.moves, writes: ledgers.writes, context: context, report: suspecting)
         let staying = planner.roles.filter { $0.value == .staying }.map { $0.key }.sorted()
@@ -111,7 +119,8 @@ extension Executor {
                 switch try await mover.doom(request) {
                 case .doomed: doomed += 1
                 case .notLive: break
-                case .kept(let others, let required): return .failed(evidence: "kept: \(others) of \(required) other copies")
+                case .kept(let others, let required):
+                    return .failed(evidence: "kept: \(others) of \(required) other copies")
                 }
             } catch {
                 return .failed(evidence: "catalog: \(error)")
@@ -137,7 +146,9 @@ extension Executor {
         let logger = logger
         return { finding in
             guard case .suspect(let copy) = finding else { return }
-            logger.warning("a live copy is absent or damaged", [("copy", .string(copy.id.description)), ("backend", .int(Int64(copy.backend.raw)))])
+            logger.warning(
+                "a live copy is absent or damaged",
+                [("copy", .string(copy.id.description)), ("backend", .int(Int64(copy.backend.raw)))])
             // If this fails the copy is found again by the next read.
             do throws(CatalogError) { _ = try await objects.markSuspect(copy.id) } catch { return }
         }

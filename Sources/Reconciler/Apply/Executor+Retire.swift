@@ -11,7 +11,8 @@ extension Executor {
 
     func retire(_ plan: Plan, _ observed: ObservedState, _ outcome: inout PassOutcome) async throws(CatalogError) {
         for step in plan.phases where step.to == .retired {
-            guard let record = observed.fleet.backend(step.backend), let store = context.stores[step.backend], observed.isTrusted(record)
+            guard let record = observed.fleet.backend(step.backend), let store = context.stores[step.backend],
+                observed.isTrusted(record)
             else { continue }
             do throws(StoreError) {
                 let first = try await unknownObjects(store, record.spec.keyPrefix)
@@ -24,19 +25,27 @@ extension Executor {
                 context.crashPlan.reached(.afterMarkerDelete)
             } catch {
                 outcome.failures += 1
-                logger.warning("cannot verify that a backend is empty", [("backend", .string(record.name)), ("error", .string(error.evidence))])
+                logger.warning(
+                    "cannot verify that a backend is empty",
+                    [("backend", .string(record.name)), ("error", .string(error.evidence))])
                 continue
             }
-            guard case .done = try await ledgers.fleet.change(step.backend, from: .retiring, to: .retired) else { continue }
+            guard case .done = try await ledgers.fleet.change(step.backend, from: .retiring, to: .retired) else {
+                continue
+            }
             outcome.phaseSteps += 1
             outcome.events.append(
-                EventRecord(Subject(.backend, step.name), isWarning: false, .retired, "emptied, verified by listing and retired"))
+                EventRecord(
+                    Subject(.backend, step.name), isWarning: false, .retired, "emptied, verified by listing and retired"
+                ))
             logger.info("backend retired", [("backend", .string(step.name))])
         }
     }
 
     /// Objects and uploads that look like ours. At this phase no row names any: each is one that the catalog does not know.
-    private func unknownObjects(_ store: any ObjectStore, _ keyPrefix: String) async throws(StoreError) -> UnknownObjects? {
+    private func unknownObjects(_ store: any ObjectStore, _ keyPrefix: String) async throws(StoreError)
+        -> UnknownObjects?
+    {
         var found: [String] = []
         var count = 0
         var after: String?
@@ -49,7 +58,8 @@ extension Executor {
             guard page.isTruncated, let last = page.entries.last else { break }
             after = last.key
         }
-        for upload in try await store.listUploads(prefix: keyPrefix) where PhysicalName.isOurs(upload.key, keyPrefix: keyPrefix) {
+        for upload in try await store.listUploads(prefix: keyPrefix)
+        where PhysicalName.isOurs(upload.key, keyPrefix: keyPrefix) {
             try await store.abortUpload(upload.key, uploadID: upload.uploadID)
         }
         return found.first.map { UnknownObjects(count: count, example: $0) }

@@ -81,7 +81,8 @@ package struct Executor: Sendable {
             try await work(.short(bucket: bucket.id, factor: factor, staying: counted), planner, desired, &outcome)
         }
         if trims { try await trim(observed, planner, desired, &outcome) }
-        for record in observed.fleet.backends where observed.isTrusted(record) && (record.isDeclared || record.phase != .active) {
+        for record in observed.fleet.backends
+        where observed.isTrusted(record) && (record.isDeclared || record.phase != .active) {
             try await delete(on: record, &outcome)
         }
         try await retire(plan, observed, &outcome)
@@ -91,14 +92,19 @@ package struct Executor: Sendable {
     // MARK: Markers, housekeeping, phases
 
     /// A backend that is used for the first time gets its marker before anything else goes there.
-    private func mark(_ observed: ObservedState, _ desired: DesiredState, _ outcome: inout PassOutcome) async throws(CatalogError) {
+    private func mark(_ observed: ObservedState, _ desired: DesiredState, _ outcome: inout PassOutcome)
+        async throws(CatalogError)
+    {
         for record in observed.fleet.backends where !record.isMarked && desired.backend(record.name) != nil {
             guard let store = context.stores[record.id] else { continue }
-            guard case .answered(let finding)? = observed.probes[record.id], finding == .absent || finding == .match else { continue }
+            guard case .answered(let finding)? = observed.probes[record.id], finding == .absent || finding == .match
+            else { continue }
             do throws(StoreError) {
-                guard try await IdentityMarker.write(store, keyPrefix: record.spec.keyPrefix, uid: record.uid) == .match else { continue }
+                guard try await IdentityMarker.write(store, keyPrefix: record.spec.keyPrefix, uid: record.uid) == .match
+                else { continue }
             } catch {
-                logger.warning("cannot mark a backend", [("backend", .string(record.name)), ("error", .string(error.evidence))])
+                logger.warning(
+                    "cannot mark a backend", [("backend", .string(record.name)), ("error", .string(error.evidence))])
                 continue
             }
             try await ledgers.fleet.recordMarked(record.id)
@@ -126,7 +132,9 @@ package struct Executor: Sendable {
             case .retired: (.retired, "emptied, verified and retired")
             }
         if let event { outcome.events.append(EventRecord(subject, isWarning: false, event.0, event.1)) }
-        logger.info("backend changes phase", [("backend", .string(step.name)), ("from", .string(step.from.rawValue)), ("to", .string(step.to.rawValue))])
+        logger.info(
+            "backend changes phase",
+            [("backend", .string(step.name)), ("from", .string(step.from.rawValue)), ("to", .string(step.to.rawValue))])
         switch step.to {
         case .draining: context.crashPlan.reached(.afterDrainStart)
         case .drained: context.crashPlan.reached(.afterDrainFinish)
@@ -155,7 +163,12 @@ package struct Executor: Sendable {
                 case .gone, .lookAgain: outcome.deleted += 1
                 case .failed(_, let evidence):
                     outcome.failures += 1
-                    logger.warning("cannot delete a copy", [("backend", .string(record.name)), ("copy", .string(id.description)), ("error", .string(evidence))])
+                    logger.warning(
+                        "cannot delete a copy",
+                        [
+                            ("backend", .string(record.name)), ("copy", .string(id.description)),
+                            ("error", .string(evidence)),
+                        ])
                 }
             }
             if claimed.count < limits.deleteBatch { return }

@@ -1,9 +1,9 @@
 package import Catalog
 import S3
 package import Spec
+import Synchronization
 package import Telemetry
 import Transfer
-import Synchronization
 
 /// How a series of passes ended.
 package enum ConvergenceOutcome: Sendable, Equatable {
@@ -31,7 +31,8 @@ package struct ReconcileLoop: Sendable {
     ///   - executor: made anew for each pass, with the backends as they are connected then
     ///   - elapsed: a monotonic clock
     package init(
-        observer: Observer, ledgers: ReconcilerLedgers, executor: @escaping @Sendable () -> Executor, metrics: ReconcilerMetrics?,
+        observer: Observer, ledgers: ReconcilerLedgers, executor: @escaping @Sendable () -> Executor,
+        metrics: ReconcilerMetrics?,
         logger: Logger, elapsed: @escaping @Sendable () -> Duration
     ) {
         self.observer = observer
@@ -44,15 +45,19 @@ package struct ReconcileLoop: Sendable {
 
     /// One pass. Short; not to be cancelled in the middle.
     @discardableResult
-    package func step(_ desired: DesiredState, specProblem: SpecProblem? = nil) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
+    package func step(_ desired: DesiredState, specProblem: SpecProblem? = nil) async throws(CatalogError) -> (
+        plan: Plan, outcome: PassOutcome
+    ) {
         let began = elapsed()
         let before = try await observe(desired)
         let plan = FleetPlanner(desired: desired, observed: before).plan()
         let outcome = try await executor().carryOut(plan, desired: desired, observed: before, trims: isTrimDue(plan))
         let after = outcome.hasProgressed ? try await observe(desired) : before
         let next = outcome.hasProgressed ? FleetPlanner(desired: desired, observed: after).plan() : plan
-        let conditions = StatusProjector(desired: desired, observed: after, plan: next, outcome: outcome, specProblem: specProblem)
-            .conditions()
+        let conditions = StatusProjector(
+            desired: desired, observed: after, plan: next, outcome: outcome, specProblem: specProblem
+        )
+        .conditions()
         try await ledgers.status.publish(conditions, events: outcome.events)
         metrics?.record(after, conditions, next, took: elapsed() - began)
         return (next, outcome)
@@ -95,7 +100,9 @@ package struct ReconcileLoop: Sendable {
         while true {
             let (plan, outcome) = try await step(desired)
             if !outcome.hasProgressed {
-                let waits = plan.phases.contains { $0.to != .retired } || plan.doomed.copies > 0 || plan.drains.contains { $0.move.copies + $0.drop.copies > 0 }
+                let waits =
+                    plan.phases.contains { $0.to != .retired } || plan.doomed.copies > 0
+                    || plan.drains.contains { $0.move.copies + $0.drop.copies > 0 }
                 let isWaiting = waits || plan.repair.copies > 0 || hasOpenDrain(desired, plan)
                 if !plan.blockers.isEmpty { return .blocked(plan.blockers) }
                 if !isWaiting, !plan.phases.contains(where: { $0.to == .retired }) { return .converged }

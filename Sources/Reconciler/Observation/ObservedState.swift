@@ -21,7 +21,8 @@ package struct ObservedState: Sendable {
     /// Backends that have not answered for less than their repair delay: their copies still count as being there.
     package var awayBriefly: Set<BackendID>
     package init(
-        fleet: FleetSnapshot, groups: [CopyGroup], residues: [BackendID: BackendResidue], drains: [BackendID: DrainRecord],
+        fleet: FleetSnapshot, groups: [CopyGroup], residues: [BackendID: BackendResidue],
+        drains: [BackendID: DrainRecord],
         probes: [BackendID: ProbeResult], awayBriefly: Set<BackendID> = []
     ) {
         self.fleet = fleet
@@ -55,7 +56,8 @@ package struct Observer: Sendable {
     ///   - readers: how each backend is reached now
     ///   - withinLimit: runs a probe and answers nil if it takes longer
     package init(
-        ledger: any FleetLedger, readers: @escaping @Sendable () -> [BackendID: Result<any ObjectReading, SecretProblem>],
+        ledger: any FleetLedger,
+        readers: @escaping @Sendable () -> [BackendID: Result<any ObjectReading, SecretProblem>],
         withinLimit: @escaping @Sendable (Duration, @escaping @Sendable () async -> ProbeResult) async -> ProbeResult?
     ) {
         self.ledger = ledger
@@ -85,7 +87,8 @@ package struct Observer: Sendable {
                 case .success(let store):
                     group.addTask {
                         let result = await withinLimit(Observer.probeLimit) { await Observer.look(store, record) }
-                        let late = StoreError(.timedOut, mayArriveLate: false, evidence: "no answer within \(Observer.probeLimit)")
+                        let late = StoreError(
+                            .timedOut, mayArriveLate: false, evidence: "no answer within \(Observer.probeLimit)")
                         return (record.id, result ?? .failed(late))
                     }
                 }

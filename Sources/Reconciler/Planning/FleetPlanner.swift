@@ -26,13 +26,16 @@ package struct FleetPlanner {
             let quota = desired.backend(record.name)?.quota
             standings.append(
                 BackendStanding(
-                    id: record.id, name: record.name, isEligible: role == .staying, isHealthy: role == .staying, quota: quota,
+                    id: record.id, name: record.name, isEligible: role == .staying, isHealthy: role == .staying,
+                    quota: quota,
                     occupied: observed.fleet.usage[record.id]?.occupied ?? .zero))
         }
         for (name, id) in provisional {
             roles[id] = .staying
             standings.append(
-                BackendStanding(id: id, name: name, isEligible: true, isHealthy: true, quota: desired.backend(name)?.quota, occupied: .zero))
+                BackendStanding(
+                    id: id, name: name, isEligible: true, isHealthy: true, quota: desired.backend(name)?.quota,
+                    occupied: .zero))
         }
         self.roles = roles
         self.standings = standings.sorted { $0.name < $1.name }
@@ -47,7 +50,8 @@ package struct FleetPlanner {
 
     package func plan() -> Plan {
         var plan = Plan(
-            revision: observed.fleet.revision, isSuspended: desired.fleet.isSuspended, changes: changes(), phases: [], drains: [],
+            revision: observed.fleet.revision, isSuspended: desired.fleet.isSuspended, changes: changes(), phases: [],
+            drains: [],
             repair: Plan.Effect(), surplus: Plan.Effect(),
             trimDelay: desired.fleet.safety.trimDelay, doomed: Plan.Effect(), blockers: [])
         planPhases(&plan)
@@ -73,7 +77,9 @@ package struct FleetPlanner {
                 continue
             }
             let fields = FleetPlanner.differences(record, spec)
-            if !fields.isEmpty { changes.append(Change(kind: .change, subject: subject, detail: fields.joined(separator: ", "))) }
+            if !fields.isEmpty {
+                changes.append(Change(kind: .change, subject: subject, detail: fields.joined(separator: ", ")))
+            }
         }
         for record in observed.fleet.backends where desired.backend(record.name) == nil {
             let live = observed.fleet.usage[record.id]?.live.copies ?? 0
@@ -81,14 +87,18 @@ package struct FleetPlanner {
             changes.append(
                 Change(
                     kind: .notice, subject: Subject(.backend, record.name),
-                    detail: "not declared, \(Grouped.number(live)) copies (\(Grouped.number(sole)) sole): kept read-only"))
+                    detail:
+                        "not declared, \(Grouped.number(live)) copies (\(Grouped.number(sole)) sole): kept read-only"))
         }
         for bucket in desired.buckets where observed.fleet.bucket(bucket.name)?.isDeclared != true {
             let factor = desired.replication(of: bucket.name).factor
             changes.append(Change(kind: .add, subject: Subject(.bucket, bucket.name), detail: "factor \(factor)"))
         }
         for bucket in observed.fleet.buckets where bucket.isDeclared && desired.bucket(bucket.name) == nil {
-            changes.append(Change(kind: .remove, subject: Subject(.bucket, bucket.name), detail: "not served any more; its objects are kept"))
+            changes.append(
+                Change(
+                    kind: .remove, subject: Subject(.bucket, bucket.name),
+                    detail: "not served any more; its objects are kept"))
         }
         return changes.sorted { $0.subject < $1.subject }
     }
@@ -126,7 +136,10 @@ package struct FleetPlanner {
             }
             if case .abandon = spec.removal {
                 plan.blockers.append(
-                    Blocker(subject, .removalRefused, message: "removal.abandon is not built yet: the backend is kept. Remove the field, or drain it."))
+                    Blocker(
+                        subject, .removalRefused,
+                        message: "removal.abandon is not built yet: the backend is kept. Remove the field, or drain it."
+                    ))
             }
             let residue = observed.residues[record.id] ?? BackendResidue()
             switch (spec.state, record.phase) {
@@ -136,13 +149,16 @@ package struct FleetPlanner {
                     plan.blockers.append(
                         Blocker(
                             subject, .deletionProtected, copies: residue.live,
-                            message: "state removed, but \(Grouped.number(residue.live)) copies remain and deletionProtection is true. "
+                            message:
+                                "state removed, but \(Grouped.number(residue.live)) copies remain and deletionProtection is true. "
                                 + "Set state: draining first, or deletionProtection: false."))
                 } else if draining >= desired.fleet.safety.maxConcurrentDrains {
                     plan.blockers.append(
                         Blocker(
                             subject, .tooManyDrains,
-                            message: "waits: \(draining) of safety.maxConcurrentDrains \(desired.fleet.safety.maxConcurrentDrains) drains are under way."))
+                            message:
+                                "waits: \(draining) of safety.maxConcurrentDrains \(desired.fleet.safety.maxConcurrentDrains) drains are under way."
+                        ))
                 } else {
                     draining += 1
                     step(.draining)
@@ -170,17 +186,21 @@ package struct FleetPlanner {
             guard let bucket = observed.fleet.buckets.first(where: { $0.id == group.bucket }) else { continue }
             let factor = desired.replication(of: bucket.name).factor
             let decision = VersionPlanner.decide(
-                holders: group.holders, suspects: group.suspects, factor: factor, size: group.largest, roles: roles, standings: room,
+                holders: group.holders, suspects: group.suspects, factor: factor, size: group.largest, roles: roles,
+                standings: room,
                 routing: desired.fleet.routing)
             let leaving = observed.fleet.backends.filter { record in
-                (group.holders + group.suspects).contains(record.id) && roles[record.id] == .leaving && leaves(record, plan)
+                (group.holders + group.suspects).contains(record.id) && roles[record.id] == .leaving
+                    && leaves(record, plan)
             }
             for (target, spec) in decision.targets.map({ ($0, group.bytes) }) {
                 if let index = room.firstIndex(where: { $0.id == target }) { room[index].occupied += spec }
             }
             block(&plan, group, decision, bucket.name, factor, leaving)
             if leaving.isEmpty {
-                plan.repair.add(Int64(decision.targets.count) * group.versions, ByteCount(Int64(decision.targets.count) * group.bytes.value))
+                plan.repair.add(
+                    Int64(decision.targets.count) * group.versions,
+                    ByteCount(Int64(decision.targets.count) * group.bytes.value))
             }
             for (index, record) in leaving.enumerated() {
                 var effect = effects[record.id] ?? DrainEffect(backend: record.name)
@@ -194,34 +214,41 @@ package struct FleetPlanner {
             }
             let staying = group.holders.filter { roles[$0] == .staying }.count
             if staying > factor {
-                plan.surplus.add(Int64(staying - factor) * group.versions, ByteCount(Int64(staying - factor) * group.bytes.value))
+                plan.surplus.add(
+                    Int64(staying - factor) * group.versions, ByteCount(Int64(staying - factor) * group.bytes.value))
             }
         }
         let names = Dictionary(standings.map { ($0.id, $0.name) }) { first, _ in first }
         plan.drains = effects.map { id, effect in
             var effect = effect
-            effect.targets = (targets[id] ?? [:]).map { DrainEffect.Share(backend: names[$0.key] ?? "?", copies: $0.value) }
-                .sorted { ($1.copies, $0.backend) < ($0.copies, $1.backend) }
+            effect.targets = (targets[id] ?? [:]).map {
+                DrainEffect.Share(backend: names[$0.key] ?? "?", copies: $0.value)
+            }
+            .sorted { ($1.copies, $0.backend) < ($0.copies, $1.backend) }
             return effect
         }.sorted { $0.backend < $1.backend }
         plan.blockers = FleetPlanner.merged(plan.blockers)
     }
 
     private func block(
-        _ plan: inout Plan, _ group: CopyGroup, _ decision: VersionDecision, _ bucket: String, _ factor: Int, _ leaving: [BackendRecord]
+        _ plan: inout Plan, _ group: CopyGroup, _ decision: VersionDecision, _ bucket: String, _ factor: Int,
+        _ leaving: [BackendRecord]
     ) {
         guard let reason = decision.blocked else { return }
         let available = roles.values.filter { $0 == .staying }.count
         let message =
             switch reason {
-            case .insufficientRoom: "bucket \(bucket): no backend has room for the largest object (\(group.largest)). Raise a quota or add a backend."
+            case .insufficientRoom:
+                "bucket \(bucket): no backend has room for the largest object (\(group.largest)). Raise a quota or add a backend."
             case .sourceUnreadable: "bucket \(bucket): no live copy is left to read from."
             default: "bucket \(bucket) needs \(factor) backends, has \(available). Add a backend, or lower the factor."
             }
         let subjects = leaving.isEmpty ? [Subject(.bucket, bucket)] : leaving.map { Subject(.backend, $0.name) }
         for subject in subjects {
             plan.blockers.append(
-                Blocker(subject, reason, copies: group.versions, bytes: group.bytes, example: "\(bucket)/\(group.example)", message: message))
+                Blocker(
+                    subject, reason, copies: group.versions, bytes: group.bytes, example: "\(bucket)/\(group.example)",
+                    message: message))
         }
     }
 
@@ -229,14 +256,18 @@ package struct FleetPlanner {
     private static func merged(_ blockers: [Blocker]) -> [Blocker] {
         var result: [Blocker] = []
         for blocker in blockers {
-            if let index = result.firstIndex(where: { $0.subject == blocker.subject && $0.reason == blocker.reason && $0.message == blocker.message }) {
+            if let index = result.firstIndex(where: {
+                $0.subject == blocker.subject && $0.reason == blocker.reason && $0.message == blocker.message
+            }) {
                 result[index].copies += blocker.copies
                 result[index].bytes += blocker.bytes
             } else {
                 result.append(blocker)
             }
         }
-        return result.sorted { ($0.subject, $0.reason.rawValue, $0.message) < ($1.subject, $1.reason.rawValue, $1.message) }
+        return result.sorted {
+            ($0.subject, $0.reason.rawValue, $0.message) < ($1.subject, $1.reason.rawValue, $1.message)
+        }
     }
 }
 

@@ -76,7 +76,10 @@ package struct Blocker: Sendable, Equatable {
     package var example: String?
     /// What is wrong and what to do.
     package var message: String
-    package init(_ subject: Subject, _ reason: Reason, copies: Int64 = 0, bytes: ByteCount = .zero, example: String? = nil, message: String) {
+    package init(
+        _ subject: Subject, _ reason: Reason, copies: Int64 = 0, bytes: ByteCount = .zero, example: String? = nil,
+        message: String
+    ) {
         self.subject = subject
         self.reason = reason
         self.copies = copies

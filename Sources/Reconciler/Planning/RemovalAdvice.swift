@@ -28,7 +28,8 @@ package struct RemovalAdvice: Sendable, Equatable {
         self.question = question
         backend = record.name
         let trusted = Set(observed.fleet.backends.filter { observed.isTrusted($0) }.map(\.id))
-        let staying = Set(FleetPlanner(desired: desired, observed: observed).roles.filter { $0.value == .staying }.map { $0.key })
+        let staying = Set(
+            FleetPlanner(desired: desired, observed: observed).roles.filter { $0.value == .staying }.map { $0.key })
         var versions: Int64 = 0
         var concerns: [Concern] = []
         for group in observed.groups where (group.holders + group.suspects).contains(record.id) {
@@ -42,14 +43,19 @@ package struct RemovalAdvice: Sendable, Equatable {
             case .remove:
                 let others = group.holders.filter { $0 != record.id && staying.contains($0) }.count
                 let factor = desired.replication(of: bucket).factor
-                reason = others < factor ? "bucket \(bucket): \(others) of \(factor) copies are on backends that stay and answer" : nil
+                reason =
+                    others < factor
+                    ? "bucket \(bucket): \(others) of \(factor) copies are on backends that stay and answer" : nil
             }
             guard let reason else { continue }
             if let index = concerns.firstIndex(where: { $0.reason == reason }) {
                 concerns[index].versions += group.versions
                 concerns[index].bytes += group.bytes
             } else {
-                concerns.append(Concern(versions: group.versions, bytes: group.bytes, example: "\(bucket)/\(group.example)", reason: reason))
+                concerns.append(
+                    Concern(
+                        versions: group.versions, bytes: group.bytes, example: "\(bucket)/\(group.example)",
+                        reason: reason))
             }
         }
         self.versions = versions
@@ -65,7 +71,8 @@ package struct RemovalAdvice: Sendable, Equatable {
         let lines = concerns.map { one in
             "  \(Grouped.number(one.versions)) objects (\(one.bytes)), such as \(one.example): \(one.reason)"
         }
-        let remedy = question == .stop ? "Wait for repairs, or drain it: state: draining." : "Drain it first: state: draining."
+        let remedy =
+            question == .stop ? "Wait for repairs, or drain it: state: draining." : "Drain it first: state: draining."
         return (["\(backend) is not \(what):"] + lines + [remedy]).joined(separator: "\n")
     }
 }

@@ -43,12 +43,14 @@ package enum VersionPlanner {
         // Without a quota there is no share: such backends come after all that have one, by their bytes.
         func rank(_ id: BackendID) -> (share: Double, occupied: Int64, name: String) {
             guard let standing = known[id] else { return (-1, 0, "") }
-            let share = standing.quota.map { $0.value > 0 ? Double(standing.occupied.value) / Double($0.value) : 1 } ?? -1
+            let share =
+                standing.quota.map { $0.value > 0 ? Double(standing.occupied.value) / Double($0.value) : 1 } ?? -1
             return (share, standing.occupied.value, standing.name)
         }
         let ordered = staying.sorted { first, second in
             let (a, b) = (rank(first), rank(second))
-            return a.share != b.share ? a.share > b.share : a.occupied != b.occupied ? a.occupied > b.occupied : a.name < b.name
+            return a.share != b.share
+                ? a.share > b.share : a.occupied != b.occupied ? a.occupied > b.occupied : a.name < b.name
         }
         return Array(ordered.prefix(staying.count - factor))
     }
@@ -67,17 +69,23 @@ package enum VersionPlanner {
         let healed = suspects.filter { role($0) == .staying }
         let isReadable = !(holders + suspects).isEmpty
         let need = max(0, factor - counted.count)
-        let targets = need == 0 || !isReadable
+        let targets =
+            need == 0 || !isReadable
             ? []
             : Array(
-                Placement.targets(for: size, routing: routing, among: standings, excluding: Set(holders).union(suspects)).prefix(need))
+                Placement.targets(
+                    for: size, routing: routing, among: standings, excluding: Set(holders).union(suspects)
+                ).prefix(need))
         let after = staying.count + targets.count
         let required = max(1, min(factor, holders.count))
         let mayDoom = after >= required
         var blocked: Reason?
         if targets.count < need || !leaving.isEmpty && !mayDoom {
-            let wouldFit = Placement.targets(for: .zero, routing: routing, among: standings, excluding: Set(holders).union(suspects))
-            blocked = !isReadable ? .sourceUnreadable : wouldFit.count > targets.count ? .insufficientRoom : .insufficientTargets
+            let wouldFit = Placement.targets(
+                for: .zero, routing: routing, among: standings, excluding: Set(holders).union(suspects))
+            blocked =
+                !isReadable
+                ? .sourceUnreadable : wouldFit.count > targets.count ? .insufficientRoom : .insufficientTargets
         }
         return VersionDecision(
             targets: targets, dooms: mayDoom ? leaving + healed.filter { _ in after >= factor } : [], blocked: blocked)

@@ -28,10 +28,14 @@ package enum PlanJSONRenderer {
                 "phases",
                 .array(
                     plan.phases.map { step in
-                        .object([("backend", .string(step.name)), ("from", .string(step.from.rawValue)), ("to", .string(step.to.rawValue))])
+                        .object([
+                            ("backend", .string(step.name)), ("from", .string(step.from.rawValue)),
+                            ("to", .string(step.to.rawValue)),
+                        ])
                     })
             ),
-            ("drains", .array(plan.drains.map(drain))), ("repairs", effect(plan.repair)), ("surplus", effect(plan.surplus)),
+            ("drains", .array(plan.drains.map(drain))), ("repairs", effect(plan.repair)),
+            ("surplus", effect(plan.surplus)),
             ("doomed", effect(plan.doomed)), ("blockers", .array(plan.blockers.map(blocker))),
         ])
     }

@@ -8,7 +8,9 @@ package struct PlanTextRenderer {
 
     /// - Parameter source: what was planned from: the path of the spec
     package func render(_ plan: Plan, source: String) -> String {
-        var lines = [plan.revision == 0 ? "\(source) against an empty catalog" : "\(source) against revision \(plan.revision)"]
+        var lines = [
+            plan.revision == 0 ? "\(source) against an empty catalog" : "\(source) against revision \(plan.revision)"
+        ]
         if plan.isSuspended { lines.append("The fleet is suspended: nothing below is carried out.") }
         lines.append("")
         let width = (plan.changes.map { $0.subject.description.count } + [12]).max() ?? 12
@@ -22,7 +24,10 @@ package struct PlanTextRenderer {
             lines.append("  ~ \(padded(subject.description, width))   draining")
             lines += details(subject, plan)
         }
-        for blocker in plan.blockers where !shown.contains(blocker.subject) && !plan.drains.contains(where: { Subject(.backend, $0.backend) == blocker.subject }) {
+        for blocker in plan.blockers
+        where !shown.contains(blocker.subject)
+            && !plan.drains.contains(where: { Subject(.backend, $0.backend) == blocker.subject })
+        {
             lines.append("  ! \(padded(blocker.subject.description, width))   \(text(blocker))")
         }
         if lines.last == "" { lines.append("  Nothing to change.") }
@@ -34,15 +39,19 @@ package struct PlanTextRenderer {
         var lines: [String] = []
         if let drain = plan.drains.first(where: { Subject(.backend, $0.backend) == subject }) {
             if drain.move.copies > 0 {
-                let shares = drain.targets.map { "\($0.backend) \(percent($0.copies, drain.move.copies))" }.joined(separator: ", ")
+                let shares = drain.targets.map { "\($0.backend) \(percent($0.copies, drain.move.copies))" }.joined(
+                    separator: ", ")
                 lines.append("      " + row("move", drain.move.copies, drain.move.bytes) + "-> \(shares)")
             }
             if drain.drop.copies > 0 {
-                lines.append("      " + row("drop", drain.drop.copies, drain.drop.bytes) + "enough verified copies elsewhere")
+                lines.append(
+                    "      " + row("drop", drain.drop.copies, drain.drop.bytes) + "enough verified copies elsewhere")
             }
         }
         for blocker in plan.blockers where blocker.subject == subject {
-            lines.append("      " + (blocker.copies > 0 ? row("blocked", blocker.copies, blocker.bytes) : "blocked   ") + text(blocker))
+            lines.append(
+                "      " + (blocker.copies > 0 ? row("blocked", blocker.copies, blocker.bytes) : "blocked   ")
+                    + text(blocker))
         }
         return lines
     }
@@ -58,7 +67,11 @@ package struct PlanTextRenderer {
 
     private func repairs(_ plan: Plan) -> String {
         var parts = ["\(Grouped.number(plan.repair.copies)) copies to make (\(plan.repair.bytes))"]
-        if plan.surplus.copies > 0 { parts.append("\(Grouped.number(plan.surplus.copies)) surplus copies (\(plan.surplus.bytes)) to drop after \(plan.trimDelay.specText)") }
+        if plan.surplus.copies > 0 {
+            parts.append(
+                "\(Grouped.number(plan.surplus.copies)) surplus copies (\(plan.surplus.bytes)) to drop after \(plan.trimDelay.specText)"
+            )
+        }
         parts.append("\(Grouped.number(plan.doomed.copies)) doomed copies to delete (\(plan.doomed.bytes))")
         return "Repairs: " + parts.joined(separator: ", ")
     }
@@ -69,7 +82,9 @@ package struct PlanTextRenderer {
         for drain in plan.drains {
             parts.append("\(Grouped.number(drain.move.copies + drain.drop.copies)) copies to leave \(drain.backend)")
         }
-        if !plan.blockers.isEmpty { parts.append("\(plan.blockers.count) blocker\(plan.blockers.count == 1 ? "" : "s")") }
+        if !plan.blockers.isEmpty {
+            parts.append("\(plan.blockers.count) blocker\(plan.blockers.count == 1 ? "" : "s")")
+        }
         return "Plan: \(parts.joined(separator: "; ")). Nothing was changed."
     }
 
@@ -85,6 +100,10 @@ package struct PlanTextRenderer {
     }
 
     private func percent(_ part: Int64, _ whole: Int64) -> String { "\((part * 100 + whole / 2) / max(1, whole))%" }
-    private func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
-    private func right(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+    private func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+    private func right(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - text.count)) + text
+    }
 }

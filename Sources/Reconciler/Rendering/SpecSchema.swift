@@ -12,7 +12,9 @@ package enum SpecSchema {
 
     private static func kind(_ name: String) -> JSONValue {
         var tree = Branch()
-        for field in SpecReference.fields where field.kind == name { tree.insert(field, field.path.split(separator: ".")[...]) }
+        for field in SpecReference.fields where field.kind == name {
+            tree.insert(field, field.path.split(separator: ".")[...])
+        }
         let metadata: JSONValue = object(
             [
                 ("name", .object([("type", "string")])),
@@ -20,13 +22,16 @@ package enum SpecSchema {
             ], required: ["name"])
         return object(
             [
-                ("apiVersion", .object([("const", "sluice/v1")])), ("kind", .object([("const", .string(name))])), ("metadata", metadata),
+                ("apiVersion", .object([("const", "sluice/v1")])), ("kind", .object([("const", .string(name))])),
+                ("metadata", metadata),
                 ("spec", tree.schema),
             ], required: ["apiVersion", "kind", "metadata", "spec"])
     }
 
     private static func object(_ members: [(String, JSONValue)], required: [String]) -> JSONValue {
-        var schema: [(String, JSONValue)] = [("type", "object"), ("properties", .object(members)), ("additionalProperties", .bool(false))]
+        var schema: [(String, JSONValue)] = [
+            ("type", "object"), ("properties", .object(members)), ("additionalProperties", .bool(false)),
+        ]
         if !required.isEmpty { schema.append(("required", .array(required.map { .string($0) }))) }
         return .object(schema)
     }
@@ -40,7 +45,11 @@ package enum SpecSchema {
         mutating func insert(_ field: SpecField, _ path: ArraySlice<Substring>) {
             guard let name = path.first.map(String.init) else { return }
             if !order.contains(name) { order.append(name) }
-            if path.count == 1 { leaves[name] = field } else { branches[name, default: Branch()].insert(field, path.dropFirst()) }
+            if path.count == 1 {
+                leaves[name] = field
+            } else {
+                branches[name, default: Branch()].insert(field, path.dropFirst())
+            }
         }
 
         var schema: JSONValue {
@@ -54,7 +63,8 @@ package enum SpecSchema {
                     let isList = name.hasSuffix("[]")
                     members.append(
                         isList
-                            ? (String(name.dropLast(2)), .object([("type", "array"), ("items", branch.schema)])) : (name, branch.schema))
+                            ? (String(name.dropLast(2)), .object([("type", "array"), ("items", branch.schema)]))
+                            : (name, branch.schema))
                 }
             }
             return SpecSchema.object(members, required: required)
@@ -66,16 +76,25 @@ package enum SpecSchema {
         switch field.form {
         case .text: schema.append(("type", "string"))
         case .bool: schema.append(("type", "boolean"))
-        case .size: schema += [("type", .array(["string", "integer"])), ("pattern", "^[0-9.]+ ?([kMGT]B|[KMGT]iB|B)?$")]
-        case .limit: schema += [("type", .array(["string", "integer"])), ("pattern", "^([0-9.]+ ?([kMGT]B|[KMGT]iB|B)?|unlimited)$")]
+        case .size:
+            schema += [("type", .array(["string", "integer"])), ("pattern", "^[0-9.]+ ?([kMGT]B|[KMGT]iB|B)?$")]
+        case .limit:
+            schema += [
+                ("type", .array(["string", "integer"])), ("pattern", "^([0-9.]+ ?([kMGT]B|[KMGT]iB|B)?|unlimited)$"),
+            ]
         case .duration: schema += [("type", "string"), ("pattern", "^([0-9]+(ms|s|m|h|d))+$")]
         case .texts: schema += [("type", "array"), ("items", .object([("type", "string")]))]
-        case .integer(let range): schema += [("type", "integer"), ("minimum", .int(range.lowerBound)), ("maximum", .int(range.upperBound))]
-        case .count: schema.append(("anyOf", .array([.object([("type", "integer")]), .object([("const", "unlimited")])])))
+        case .integer(let range):
+            schema += [("type", "integer"), ("minimum", .int(range.lowerBound)), ("maximum", .int(range.upperBound))]
+        case .count:
+            schema.append(("anyOf", .array([.object([("type", "integer")]), .object([("const", "unlimited")])])))
         case .choice(let names): schema.append(("enum", .array(names.map { .string($0) })))
         case .secret:
-            func reference(_ name: String) -> JSONValue { SpecSchema.object([(name, .object([("type", "string")]))], required: [name]) }
-            schema.append(("anyOf", .array([.object([("type", "string")]), reference("fromEnv"), reference("fromFile")])))
+            func reference(_ name: String) -> JSONValue {
+                SpecSchema.object([(name, .object([("type", "string")]))], required: [name])
+            }
+            schema.append(
+                ("anyOf", .array([.object([("type", "string")]), reference("fromEnv"), reference("fromFile")])))
         }
         return .object(schema)
     }

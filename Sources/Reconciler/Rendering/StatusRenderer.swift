@@ -9,7 +9,8 @@ package struct FleetStatus: Sendable {
     package var drains: [DrainRecord]
     package var residues: [BackendID: BackendResidue]
     package init(
-        fleet: FleetSnapshot, conditions: [ConditionRecord], drains: [DrainRecord], residues: [BackendID: BackendResidue]
+        fleet: FleetSnapshot, conditions: [ConditionRecord], drains: [DrainRecord],
+        residues: [BackendID: BackendResidue]
     ) {
         self.fleet = fleet
         self.conditions = conditions
@@ -20,31 +21,41 @@ package struct FleetStatus: Sendable {
 
 package enum StatusRenderer {
     package static func text(_ status: FleetStatus) -> String {
-        guard status.fleet.revision > 0 else { return "No spec was accepted yet. Start 'sluice serve' or run 'sluice reconcile'.\n" }
+        guard status.fleet.revision > 0 else {
+            return "No spec was accepted yet. Start 'sluice serve' or run 'sluice reconcile'.\n"
+        }
         var rows = [["BACKEND", "PHASE", "READY", "REASON", "COPIES", "BYTES", "QUOTA", "DOOMED"]]
         for backend in status.fleet.backends {
             let usage = status.fleet.usage[backend.id] ?? BackendUsage()
             let ready = condition(status, backend, .ready)
             rows.append([
-                backend.name, backend.isDeclared ? backend.phase.rawValue : "undeclared", ready?.status.rawValue ?? "Unknown",
-                ready?.reason.rawValue ?? "NotObservedYet", Grouped.number(usage.live.copies), usage.live.bytes.description,
+                backend.name, backend.isDeclared ? backend.phase.rawValue : "undeclared",
+                ready?.status.rawValue ?? "Unknown",
+                ready?.reason.rawValue ?? "NotObservedYet", Grouped.number(usage.live.copies),
+                usage.live.bytes.description,
                 backend.spec.quota?.description ?? "-", Grouped.number(usage.doomed.copies),
             ])
         }
-        var lines = ["revision \(status.fleet.revision), \(status.fleet.buckets.filter(\.isDeclared).count) buckets", ""]
+        var lines = [
+            "revision \(status.fleet.revision), \(status.fleet.buckets.filter(\.isDeclared).count) buckets", "",
+        ]
         lines += table(rows, numeric: [4, 5, 6, 7])
         let made = status.fleet.buckets.filter { !$0.isDeclared && $0.owner != nil }
         if !made.isEmpty {
             let rows = made.map { [$0.name, $0.owner ?? ""] }
             lines += [""] + table([["BUCKET MADE BY A CLIENT", "OWNER"]] + rows.prefix(bucketsShownMax), numeric: [])
-            if made.count > bucketsShownMax { lines.append("and \(made.count - bucketsShownMax) more; see --output json") }
+            if made.count > bucketsShownMax {
+                lines.append("and \(made.count - bucketsShownMax) more; see --output json")
+            }
         }
         let remarks = status.fleet.backends.flatMap { details(status, $0) }
         if !remarks.isEmpty { lines += [""] + remarks }
         if let fleet = status.conditions.first(where: { $0.subject.kind == .fleet && $0.type == .ready }) {
             lines += ["", "fleet: \(fleet.message)"]
         }
-        if let spec = status.conditions.first(where: { $0.subject.kind == .fleet && $0.type == .specAccepted }), spec.status == .no {
+        if let spec = status.conditions.first(where: { $0.subject.kind == .fleet && $0.type == .specAccepted }),
+            spec.status == .no
+        {
             lines.append("fleet: SpecAccepted=False \(spec.reason.rawValue): \(spec.message)")
         }
         return lines.joined(separator: "\n") + "\n"
@@ -55,7 +66,9 @@ package enum StatusRenderer {
         if let drain = status.drains.first(where: { $0.backend == backend.id }), backend.phase == .draining {
             let left = status.residues[backend.id]?.live ?? 0
             let done = max(0, drain.totalCopies - left)
-            lines.append("\(backend.name): drain \(Grouped.number(done)) of \(Grouped.number(drain.totalCopies)) copies have left")
+            lines.append(
+                "\(backend.name): drain \(Grouped.number(done)) of \(Grouped.number(drain.totalCopies)) copies have left"
+            )
         }
         // What is not as it should be, with what to do about it.
         for one in status.conditions where one.subject == Subject(.backend, backend.name) {
@@ -65,12 +78,18 @@ package enum StatusRenderer {
                 case .stalled, .undeclared: one.status == .yes
                 case .ready, .reconciling, .withinUsage, .drained, .safeToRemove, .specAccepted: false
                 }
-            if isBad { lines.append("\(backend.name): \(one.type.rawValue)=\(one.status.rawValue) \(one.reason.rawValue): \(one.message)") }
+            if isBad {
+                lines.append(
+                    "\(backend.name): \(one.type.rawValue)=\(one.status.rawValue) \(one.reason.rawValue): \(one.message)"
+                )
+            }
         }
         return lines
     }
 
-    private static func condition(_ status: FleetStatus, _ backend: BackendRecord, _ type: ConditionType) -> ConditionRecord? {
+    private static func condition(_ status: FleetStatus, _ backend: BackendRecord, _ type: ConditionType)
+        -> ConditionRecord?
+    {
         status.conditions.first { $0.subject == Subject(.backend, backend.name) && $0.type == type }
     }
 
@@ -113,7 +132,8 @@ package enum StatusRenderer {
             .object([("copies", .int(tally.copies)), ("bytes", .int(tally.bytes.value))])
         }
         var members: [(String, JSONValue)] = [
-            ("name", .string(backend.name)), ("generation", .int(backend.generation)), ("declared", .bool(backend.isDeclared)),
+            ("name", .string(backend.name)), ("generation", .int(backend.generation)),
+            ("declared", .bool(backend.isDeclared)),
             ("state", .string(backend.spec.state.rawValue)), ("phase", .string(backend.phase.rawValue)),
             ("live", tally(usage.live)), ("writing", tally(usage.writing)), ("doomed", tally(usage.doomed)),
             ("quotaBytes", backend.spec.quota.map { .int($0.value) } ?? .null),
@@ -137,7 +157,8 @@ package enum StatusRenderer {
         .array(
             status.conditions.filter { isWanted($0.subject) }.map { one in
                 .object([
-                    ("type", .string(one.type.rawValue)), ("status", .string(one.status.rawValue)), ("reason", .string(one.reason.rawValue)),
+                    ("type", .string(one.type.rawValue)), ("status", .string(one.status.rawValue)),
+                    ("reason", .string(one.reason.rawValue)),
                     ("message", .string(one.message)), ("observedGeneration", .int(one.observedGeneration)),
                     ("lastTransitionMicroseconds", .int(one.lastTransitionAt)),
                 ])

@@ -17,11 +17,15 @@ package struct ReconcilerMetrics: Sendable {
     package init(_ metrics: Metrics, wallSeconds: @escaping @Sendable () -> Double) {
         copies = metrics.gauge("sluice_copies", help: "Copies by state.", labels: ["backend", "state"])
         bytes = metrics.gauge("sluice_copy_bytes", help: "Bytes of copies by state.", labels: ["backend", "state"])
-        remaining = metrics.gauge("sluice_drain_remaining_bytes", help: "Bytes that are still to leave a draining backend.", labels: ["backend"])
-        condition = metrics.gauge("sluice_condition", help: "1 for the status that holds.", labels: ["kind", "name", "type", "status"])
+        remaining = metrics.gauge(
+            "sluice_drain_remaining_bytes", help: "Bytes that are still to leave a draining backend.",
+            labels: ["backend"])
+        condition = metrics.gauge(
+            "sluice_condition", help: "1 for the status that holds.", labels: ["kind", "name", "type", "status"])
         short = metrics.gauge("sluice_copies_missing", help: "Copies that are still to be made.")
         duration = metrics.histogram("sluice_reconcile_duration_seconds", help: "Duration of a pass.")
-        lastSuccess = metrics.gauge("sluice_reconcile_last_success_timestamp_seconds", help: "When a pass last ended well.")
+        lastSuccess = metrics.gauge(
+            "sluice_reconcile_last_success_timestamp_seconds", help: "When a pass last ended well.")
         self.wallSeconds = wallSeconds
     }
 
@@ -36,7 +40,9 @@ package struct ReconcilerMetrics: Sendable {
         }
         for one in conditions {
             for status in ConditionStatus.allCases {
-                condition.set(one.status == status ? 1 : 0, one.subject.kind.rawValue, one.subject.name, one.type.rawValue, status.rawValue)
+                condition.set(
+                    one.status == status ? 1 : 0, one.subject.kind.rawValue, one.subject.name, one.type.rawValue,
+                    status.rawValue)
             }
         }
         short.set(Double(plan.repair.copies))

@@ -31,20 +31,29 @@ struct StatusProjector {
         let repair = plan.repair.copies
         return [
             specProblem.map { problem in
-                ConditionRecord(subject, .specAccepted, .no, problem.reason, problem.message, observedGeneration: revision)
-            } ?? ConditionRecord(subject, .specAccepted, .yes, .specAccepted, "revision \(revision) is in force", observedGeneration: revision),
+                ConditionRecord(
+                    subject, .specAccepted, .no, problem.reason, problem.message, observedGeneration: revision)
+            }
+                ?? ConditionRecord(
+                    subject, .specAccepted, .yes, .specAccepted, "revision \(revision) is in force",
+                    observedGeneration: revision),
             desired.fleet.isSuspended
-                ? ConditionRecord(subject, .ready, .no, .suspended, "suspend is true: plan and status only", observedGeneration: revision)
+                ? ConditionRecord(
+                    subject, .ready, .no, .suspended, "suspend is true: plan and status only",
+                    observedGeneration: revision)
                 : ConditionRecord(
                     subject, .ready, .yes, repair > 0 ? .underReplicated : .converged,
-                    repair > 0 ? "\(Grouped.number(repair)) copies are still to be made" : "every object has its copies",
+                    repair > 0
+                        ? "\(Grouped.number(repair)) copies are still to be made" : "every object has its copies",
                     observedGeneration: revision),
         ]
     }
 
     private func backend(_ record: BackendRecord) -> [ConditionRecord] {
         let subject = Subject(.backend, record.name)
-        func condition(_ type: ConditionType, _ status: ConditionStatus, _ reason: Reason, _ message: String) -> ConditionRecord {
+        func condition(_ type: ConditionType, _ status: ConditionStatus, _ reason: Reason, _ message: String)
+            -> ConditionRecord
+        {
             ConditionRecord(subject, type, status, reason, message, observedGeneration: record.generation)
         }
         let blockers = plan.blockers.filter { $0.subject == subject }
@@ -54,7 +63,8 @@ struct StatusProjector {
                     ? condition(.undeclared, .no, .declared, "declared in the spec")
                     : condition(
                         .undeclared, .yes, .undeclared,
-                        "not in the spec files: read, never written, never purged. Declare it again, or declare it with state: removed"),
+                        "not in the spec files: read, never written, never purged. Declare it again, or declare it with state: removed"
+                    )
             ]
     }
 
@@ -64,24 +74,38 @@ struct StatusProjector {
         switch observed.probes[record.id] {
         case nil:
             return [
-                make(.reachable, .unknown, .notObservedYet, "not asked yet"), make(.credentialsValid, .unknown, .notObservedYet, "not asked yet"),
-                make(.identified, .unknown, .notObservedYet, "not asked yet"), make(.ready, .unknown, .notObservedYet, "not asked yet"),
+                make(.reachable, .unknown, .notObservedYet, "not asked yet"),
+                make(.credentialsValid, .unknown, .notObservedYet, "not asked yet"),
+                make(.identified, .unknown, .notObservedYet, "not asked yet"),
+                make(.ready, .unknown, .notObservedYet, "not asked yet"),
             ]
         case .secretUnresolved(let reason):
             return [
-                make(.reachable, .unknown, .secretUnresolved, reason), make(.credentialsValid, .no, .secretUnresolved, reason),
-                make(.identified, .unknown, .secretUnresolved, reason), make(.ready, .no, .secretUnresolved, "\(reason). Provide the secret."),
+                make(.reachable, .unknown, .secretUnresolved, reason),
+                make(.credentialsValid, .no, .secretUnresolved, reason),
+                make(.identified, .unknown, .secretUnresolved, reason),
+                make(.ready, .no, .secretUnresolved, "\(reason). Provide the secret."),
             ]
         case .failed(let error): return failed(record, error, make)
         case .answered(let finding):
             let base = [
-                make(.reachable, .yes, .reachable, "answers"), make(.credentialsValid, .yes, .credentialsAccepted, "accepted"),
+                make(.reachable, .yes, .reachable, "answers"),
+                make(.credentialsValid, .yes, .credentialsAccepted, "accepted"),
             ]
-            if observed.isTrusted(record) { return base + [make(.identified, .yes, .identityConfirmed, "the marker matches"), ready(record, make)] }
+            if observed.isTrusted(record) {
+                return base + [make(.identified, .yes, .identityConfirmed, "the marker matches"), ready(record, make)]
+            }
             let found: String
-            if case .mismatch(found: let text) = finding { found = "the marker there is '\(text.filter { $0 != "\n" })'" } else { found = "its marker is missing" }
-            let message = "\(found): is this another bucket or an empty disk? Nothing is written, deleted or concluded until the right one is back."
-            return base + [make(.identified, .no, .identityMismatch, message), make(.ready, .no, .identityMismatch, message)]
+            if case .mismatch(found: let text) = finding {
+                found = "the marker there is '\(text.filter { $0 != "\n" })'"
+            } else {
+                found = "its marker is missing"
+            }
+            let message =
+                "\(found): is this another bucket or an empty disk? Nothing is written, deleted or concluded until the right one is back."
+            return base + [
+                make(.identified, .no, .identityMismatch, message), make(.ready, .no, .identityMismatch, message),
+            ]
         }
     }
 
@@ -90,19 +114,22 @@ struct StatusProjector {
         switch error.code {
         case .accessDenied:
             return [
-                make(.reachable, .yes, .reachable, "answers"), make(.credentialsValid, .no, .accessDenied, "\(message). Check the credentials and their permissions."),
+                make(.reachable, .yes, .reachable, "answers"),
+                make(.credentialsValid, .no, .accessDenied, "\(message). Check the credentials and their permissions."),
                 make(.identified, .unknown, .accessDenied, message), make(.ready, .no, .accessDenied, message),
             ]
         case .wrongLocation:
             return [
-                make(.reachable, .yes, .reachable, "answers"), make(.credentialsValid, .unknown, .wrongLocation, message),
+                make(.reachable, .yes, .reachable, "answers"),
+                make(.credentialsValid, .unknown, .wrongLocation, message),
                 make(.identified, .no, .wrongLocation, "\(message). Check endpoint, region, bucket, or the mount."),
                 make(.ready, .no, .wrongLocation, message),
             ]
         default:
             return [
                 make(.reachable, .no, .unreachable, "\(message). Check the endpoint and the network."),
-                make(.credentialsValid, .unknown, .unreachable, message), make(.identified, .unknown, .unreachable, message),
+                make(.credentialsValid, .unknown, .unreachable, message),
+                make(.identified, .unknown, .unreachable, message),
                 make(.ready, .no, .unreachable, message),
             ]
         }
@@ -122,7 +149,8 @@ struct StatusProjector {
         var list: [ConditionRecord] = []
         switch record.phase {
         case .draining:
-            list.append(make(.reconciling, .yes, .drainInProgress, "\(Grouped.number(residue.live)) copies are still here"))
+            list.append(
+                make(.reconciling, .yes, .drainInProgress, "\(Grouped.number(residue.live)) copies are still here"))
         case .retiring: list.append(make(.reconciling, .yes, .purging, "verifying that nothing is left"))
         case .active, .drained, .retired: list.append(make(.reconciling, .no, .converged, "nothing to do"))
         }
@@ -133,7 +161,8 @@ struct StatusProjector {
             list.append(
                 make(
                     .stalled, .yes, .unknownObjectsFound,
-                    "\(unknown.count) objects look like ours but no row names them, such as \(unknown.example). Look at them and remove them by hand."))
+                    "\(unknown.count) objects look like ours but no row names them, such as \(unknown.example). Look at them and remove them by hand."
+                ))
         } else {
             list.append(make(.stalled, .no, .progressing, "nothing is in the way"))
         }
@@ -146,10 +175,16 @@ struct StatusProjector {
         case .active: return make(.drained, .no, .notDraining, "state is active")
         case .drained, .retiring, .retired: return make(.drained, .yes, .drained, "no copy is left")
         case .draining:
-            if residue.live > 0 { return make(.drained, .no, .copiesRemain, "\(Grouped.number(residue.live)) copies remain") }
-            if residue.writing > 0 { return make(.drained, .no, .writersActive, "\(residue.writing) writes that began before are under way") }
+            if residue.live > 0 {
+                return make(.drained, .no, .copiesRemain, "\(Grouped.number(residue.live)) copies remain")
+            }
+            if residue.writing > 0 {
+                return make(.drained, .no, .writersActive, "\(residue.writing) writes that began before are under way")
+            }
             if residue.openUploads > 0 {
-                return make(.drained, .no, .uploadsOpen, "\(residue.openUploads) uploads are open; they are aborted after drainUploadGrace")
+                return make(
+                    .drained, .no, .uploadsOpen,
+                    "\(residue.openUploads) uploads are open; they are aborted after drainUploadGrace")
             }
             return make(.drained, .no, .deletesPending, "\(Grouped.number(residue.doomed)) copies are being deleted")
         }
@@ -158,12 +193,24 @@ struct StatusProjector {
     private func removal(_ record: BackendRecord, _ make: Make) -> [ConditionRecord] {
         let residue = observed.residues[record.id] ?? BackendResidue()
         guard record.phase != .active, record.phase != .draining else {
-            return [make(.safeToRemove, .no, .copiesRemain, "\(Grouped.number(residue.live)) copies are here. Set state: draining first.")]
+            return [
+                make(
+                    .safeToRemove, .no, .copiesRemain,
+                    "\(Grouped.number(residue.live)) copies are here. Set state: draining first.")
+            ]
         }
         guard residue.allowsRetired else {
-            return [make(.safeToRemove, .no, .waitingForHorizon, "\(residue.waitingHorizon) deleted names wait for writes that may arrive late")]
+            return [
+                make(
+                    .safeToRemove, .no, .waitingForHorizon,
+                    "\(residue.waitingHorizon) deleted names wait for writes that may arrive late")
+            ]
         }
-        return [make(.safeToRemove, .yes, .nothingStored, "nothing is stored here; state: removed with purge: true retires it")]
+        return [
+            make(
+                .safeToRemove, .yes, .nothingStored,
+                "nothing is stored here; state: removed with purge: true retires it")
+        ]
     }
 
     private func limits(_ record: BackendRecord, _ make: Make) -> [ConditionRecord] {
@@ -171,9 +218,15 @@ struct StatusProjector {
         let residue = observed.residues[record.id] ?? BackendResidue()
         var list: [ConditionRecord] = []
         if let quota = record.spec.quota, usage.occupied > quota {
-            list.append(make(.withinQuota, .no, .overQuota, "\(usage.occupied) of \(quota): no new copies. Raise the quota, or drain."))
+            list.append(
+                make(
+                    .withinQuota, .no, .overQuota,
+                    "\(usage.occupied) of \(quota): no new copies. Raise the quota, or drain."))
         } else {
-            list.append(make(.withinQuota, .yes, .withinQuota, record.spec.quota.map { "\(usage.occupied) of \($0)" } ?? "unlimited"))
+            list.append(
+                make(
+                    .withinQuota, .yes, .withinQuota,
+                    record.spec.quota.map { "\(usage.occupied) of \($0)" } ?? "unlimited"))
         }
         let limits = record.spec.usageLimits
         list.append(
@@ -182,7 +235,9 @@ struct StatusProjector {
                 : make(.withinUsage, .unknown, .notObservedYet, "usage limits are not measured yet"))
         list.append(
             residue.deadLetters > 0
-                ? make(.deletesHealthy, .no, .deletesFailing, "\(residue.deadLetters) deletions failed ten times or more. See the log for the error.")
+                ? make(
+                    .deletesHealthy, .no, .deletesFailing,
+                    "\(residue.deadLetters) deletions failed ten times or more. See the log for the error.")
                 : make(.deletesHealthy, .yes, .deletesHealthy, "deletions succeed"))
         return list
     }

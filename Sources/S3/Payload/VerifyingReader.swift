@@ -1,5 +1,5 @@
-package import HTTP
 import Crypto
+package import HTTP
 
 /// What is promised about a body, checked before its end is handed on.
 package struct BodyExpectation: Sendable {
@@ -119,7 +119,8 @@ package final class VerifyingReader: BodyReader {
         let md5 = box.md5.finalize()
         if let promised = expectation.md5, promised != md5 {
             throw .contentMismatch(
-                code: S3ErrorCode.badDigest.rawValue, message: "The Content-MD5 you specified did not match what we received.")
+                code: S3ErrorCode.badDigest.rawValue,
+                message: "The Content-MD5 you specified did not match what we received.")
         }
         var computed: [ChecksumAlgorithm: String] = [:]
         for (algorithm, checksum) in box.checksums {
@@ -129,7 +130,8 @@ package final class VerifyingReader: BodyReader {
             if let promised, promised != value {
                 throw .contentMismatch(
                     code: S3ErrorCode.badDigest.rawValue,
-                    message: "The \(algorithm.rawValue.uppercased()) you specified did not match the calculated checksum.")
+                    message:
+                        "The \(algorithm.rawValue.uppercased()) you specified did not match the calculated checksum.")
             }
         }
         box.digests = BodyDigests(md5: Hex.encode(md5), checksums: computed)

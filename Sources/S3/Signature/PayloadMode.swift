@@ -18,7 +18,8 @@ package enum PayloadMode: Sendable, Equatable {
         case "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER": self = .streamingSigned(hasTrailer: true)
         case "STREAMING-UNSIGNED-PAYLOAD-TRAILER": self = .streamingUnsigned
         default:
-            guard header.utf8.count == 64, header.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+            guard header.utf8.count == 64,
+                header.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
             else { return nil }
             self = .signed(header)
         }

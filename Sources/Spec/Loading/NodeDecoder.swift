@@ -6,7 +6,8 @@ final class DiagnosticCollector {
     func report(_ diagnostic: Diagnostic) {
         if diagnostics.count < DiagnosticCollector.findingsMax { diagnostics.append(diagnostic) }
         if diagnostics.count == DiagnosticCollector.findingsMax, diagnostics.last?.code != .tooMany {
-            diagnostics[diagnostics.count - 1] = Diagnostic(.tooMany, diagnostic.mark, "too many findings; the rest is not shown")
+            diagnostics[diagnostics.count - 1] = Diagnostic(
+                .tooMany, diagnostic.mark, "too many findings; the rest is not shown")
         }
     }
 }
@@ -22,7 +23,8 @@ final class MappingDecoder {
 
     init?(_ node: Node, path: String, _ collector: DiagnosticCollector) {
         guard case .mapping(let entries) = node.content else {
-            collector.report(Diagnostic(.wrongType, node.mark, "\(path) must be a mapping, not \(node.typeName)", width: node.width))
+            collector.report(
+                Diagnostic(.wrongType, node.mark, "\(path) must be a mapping, not \(node.typeName)", width: node.width))
             return nil
         }
         self.entries = entries
@@ -92,7 +94,9 @@ final class MappingDecoder {
     /// YAML 1.2's core booleans only: `yes` and `on` are strings.
     func bool(_ name: String) -> Bool? {
         guard let node = node(name) else { return nil }
-        guard case .scalar(let text, true) = node.content, ["true", "false", "True", "False", "TRUE", "FALSE"].contains(text) else {
+        guard case .scalar(let text, true) = node.content,
+            ["true", "false", "True", "False", "TRUE", "FALSE"].contains(text)
+        else {
             wrongType(node, name, "true or false")
             return nil
         }
@@ -106,14 +110,17 @@ final class MappingDecoder {
             return nil
         }
         guard range.contains(value) else {
-            let bound = range.upperBound == .max ? "at least \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
+            let bound =
+                range.upperBound == .max
+                ? "at least \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
             bad(node, "\(path).\(name) must be \(bound), not \(value)")
             return nil
         }
         return value
     }
 
-    func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, _: Choice.Type) -> Choice? where Choice.RawValue == String {
+    func choice<Choice: RawRepresentable & CaseIterable>(_ name: String, _: Choice.Type) -> Choice?
+    where Choice.RawValue == String {
         guard let node = node(name) else { return nil }
         let allowed = Choice.allCases.map(\.rawValue)
         guard case .scalar(let text, _) = node.content, let value = Choice(rawValue: text) else {
@@ -150,7 +157,9 @@ final class MappingDecoder {
         guard let node = node(name) else { return nil }
         if case .scalar(let text, _) = node.content {
             collector.report(
-                Diagnostic(.literalSecret, node.mark, "\(path).\(name) is written in the spec itself", hint: "use { fromFile: PATH } or { fromEnv: NAME }"))
+                Diagnostic(
+                    .literalSecret, node.mark, "\(path).\(name) is written in the spec itself",
+                    hint: "use { fromFile: PATH } or { fromEnv: NAME }"))
             return .literal(Secret(text))
         }
         guard let source = mapping(name) else { return nil }

@@ -14,7 +14,9 @@ enum PathText {
         for scheme in ["https://", "http://"] where text.hasPrefix(scheme) {
             var rest = text.dropFirst(scheme.count)
             if rest.hasSuffix("/") { rest = rest.dropLast() }
-            guard !rest.isEmpty, rest.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && ![0x2F, 0x3F, 0x23, 0x40].contains($0) }) else {
+            guard !rest.isEmpty,
+                rest.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && ![0x2F, 0x3F, 0x23, 0x40].contains($0) })
+            else {
                 return nil
             }
             return scheme + rest

@@ -19,14 +19,21 @@ struct SpecDecoder {
         return SpecRules(collector, fleets, backends, buckets, keyrings).desiredState()
     }
 
-    private enum Kind: String, CaseIterable { case fleet = "Fleet", backend = "Backend", bucket = "Bucket", keyring = "Keyring" }
+    private enum Kind: String, CaseIterable {
+        case fleet = "Fleet"
+        case backend = "Backend"
+        case bucket = "Bucket"
+        case keyring = "Keyring"
+    }
 
     private mutating func take(_ document: Node) {
         guard let root = MappingDecoder(document, path: "document", collector) else { return }
         defer { root.finish() }
         if let version = root.required("apiVersion"), version != "sluice/v1" {
             collector.report(
-                Diagnostic(.wrongVersion, root.keyMark("apiVersion"), "apiVersion \"\(version)\" is not known", hint: "use sluice/v1"))
+                Diagnostic(
+                    .wrongVersion, root.keyMark("apiVersion"), "apiVersion \"\(version)\" is not known",
+                    hint: "use sluice/v1"))
         }
         let metadata = root.mapping("metadata")
         let name = metadata?.required("name")
@@ -69,13 +76,18 @@ struct SpecDecoder {
         let allowsDots = kind == .bucket
         let isFine =
             bytes.count >= (kind == .bucket ? 3 : 1) && bytes.count <= 63
-            && bytes.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D || allowsDots && $0 == 0x2E }
-            && bytes.first != 0x2D && bytes.last != 0x2D && bytes.first != 0x2E && bytes.last != 0x2E && !name.contains("..")
+            && bytes.allSatisfy {
+                (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D || allowsDots && $0 == 0x2E
+            }
+            && bytes.first != 0x2D && bytes.last != 0x2D && bytes.first != 0x2E && bytes.last != 0x2E
+            && !name.contains("..")
         if !isFine {
             collector.report(
                 Diagnostic(
                     .badValue, metadata?.keyMark("name"), "the name \"\(name)\" is not allowed for a \(kind.rawValue)",
-                    hint: "\(kind == .bucket ? "3" : "1") to 63 of a-z, 0-9 and -\(allowsDots ? " and ." : ""), beginning and ending with a letter or digit"))
+                    hint:
+                        "\(kind == .bucket ? "3" : "1") to 63 of a-z, 0-9 and -\(allowsDots ? " and ." : ""), beginning and ending with a letter or digit"
+                ))
         }
         return isFine
     }
@@ -111,7 +123,8 @@ struct SpecDecoder {
         fleet.bucketCreation = spec.choice("bucketCreation", BucketCreation.self) ?? fleet.bucketCreation
         if let safety = spec.mapping("safety") {
             var value = SafetySpec()
-            value.maxConcurrentDrains = safety.integer("maxConcurrentDrains", 1...1000).map { Int($0) } ?? value.maxConcurrentDrains
+            value.maxConcurrentDrains =
+                safety.integer("maxConcurrentDrains", 1...1000).map { Int($0) } ?? value.maxConcurrentDrains
             value.trimDelay = safety.duration("trimDelay") ?? value.trimDelay
             value.readGrace = safety.duration("readGrace") ?? value.readGrace
             value.orphanQuarantine = safety.duration("orphanQuarantine") ?? value.orphanQuarantine
@@ -130,11 +143,15 @@ struct SpecDecoder {
         let minAck = mapping.integer("minAck", 1...16).map { Int($0) } ?? min(base.minAck, ack)
         if ack > factor {
             collector.report(
-                Diagnostic(.badValue, mapping.keyMark("ack"), "replication.ack \(ack) is more than the factor \(factor)", hint: "ack is at most factor"))
+                Diagnostic(
+                    .badValue, mapping.keyMark("ack"), "replication.ack \(ack) is more than the factor \(factor)",
+                    hint: "ack is at most factor"))
         }
         if minAck > ack {
             collector.report(
-                Diagnostic(.badValue, mapping.keyMark("minAck"), "replication.minAck \(minAck) is more than ack \(ack)", hint: "minAck is at most ack"))
+                Diagnostic(
+                    .badValue, mapping.keyMark("minAck"), "replication.minAck \(minAck) is more than ack \(ack)",
+                    hint: "minAck is at most ack"))
         }
         let delay = mapping.duration("repairDelay") ?? base.repairDelay
         return ReplicationSpec(factor: factor, ack: ack, minAck: minAck, repairDelay: delay)
@@ -149,8 +166,10 @@ struct SpecDecoder {
         backend.keyPrefix = keyPrefix(spec)
         backend.quota = spec.bytes("quota")
         if let limits = spec.mapping("usageLimits") {
-            let requests = limits.string("apiRequests") == "unlimited" ? nil : limits.integer("apiRequests", 0...Int64.max)
-            backend.usageLimits = UsageLimits(apiRequests: requests, egress: limits.bytes("egress"), ingress: limits.bytes("ingress"))
+            let requests =
+                limits.string("apiRequests") == "unlimited" ? nil : limits.integer("apiRequests", 0...Int64.max)
+            backend.usageLimits = UsageLimits(
+                apiRequests: requests, egress: limits.bytes("egress"), ingress: limits.bytes("ingress"))
             limits.finish()
         }
         backend.isDeletionProtected = spec.bool("deletionProtection") ?? false
@@ -160,7 +179,9 @@ struct SpecDecoder {
             removal.finish()
             if purge, token != nil {
                 collector.report(
-                    Diagnostic(.misplacedField, removal.mark, "purge and abandon exclude each other", hint: "abandon is for a backend that is lost"))
+                    Diagnostic(
+                        .misplacedField, removal.mark, "purge and abandon exclude each other",
+                        hint: "abandon is for a backend that is lost"))
             }
             if state != .removed {
                 collector.report(
@@ -182,7 +203,9 @@ struct SpecDecoder {
         if endpoint.hasPrefix("file://") {
             for field in ["region", "bucket", "addressing", "credentials"] where spec.has(field) {
                 collector.report(
-                    Diagnostic(.misplacedField, spec.keyMark(field), "\(field) has no meaning for a directory", hint: "remove it", width: field.count))
+                    Diagnostic(
+                        .misplacedField, spec.keyMark(field), "\(field) has no meaning for a directory",
+                        hint: "remove it", width: field.count))
             }
             let path = String(endpoint.dropFirst("file://".count))
             if path.hasPrefix("./") { return .directory(path: PathText.normalised(baseFolder + "/" + path)) }
@@ -233,7 +256,9 @@ struct SpecDecoder {
         let segments = prefix.split(separator: "/", omittingEmptySubsequences: false).dropLast()
         if prefix.utf8.count > 200 || segments.contains(where: { $0.isEmpty || $0 == "." || $0 == ".." }) {
             collector.report(
-                Diagnostic(.badValue, spec.keyMark("keyPrefix"), "keyPrefix \"\(prefix)\" is not a plain path of at most 200 bytes", width: 9))
+                Diagnostic(
+                    .badValue, spec.keyMark("keyPrefix"),
+                    "keyPrefix \"\(prefix)\" is not a plain path of at most 200 bytes", width: 9))
         }
         return prefix
     }
@@ -254,7 +279,8 @@ struct SpecDecoder {
             let prefixes = mapping.strings("prefixes")
             mapping.finish()
             guard let key, let secret else { continue }
-            bucket.credentials.append(CredentialSpec(accessKeyID: key, secretAccessKey: secret, access: access, prefixes: prefixes))
+            bucket.credentials.append(
+                CredentialSpec(accessKeyID: key, secretAccessKey: secret, access: access, prefixes: prefixes))
         }
         for node in spec.list("lifecycle") {
             guard let mapping = MappingDecoder(node, path: "Bucket.spec.lifecycle", collector) else { continue }
@@ -285,9 +311,11 @@ struct SpecDecoder {
             id: mapping.string("id"), allowedOrigins: mapping.strings("allowedOrigins"),
             allowedMethods: mapping.strings("allowedMethods"), allowedHeaders: mapping.strings("allowedHeaders"),
             exposeHeaders: mapping.strings("exposeHeaders"), maxAge: mapping.duration("maxAge"))
-        for (field, values) in [("allowedOrigins", rule.allowedOrigins), ("allowedMethods", rule.allowedMethods)] where values.isEmpty {
+        for (field, values) in [("allowedOrigins", rule.allowedOrigins), ("allowedMethods", rule.allowedMethods)]
+        where values.isEmpty {
             if mapping.has(field) {
-                collector.report(Diagnostic(.badValue, mapping.keyMark(field), "cors.\(field) is empty: the rule would never hold"))
+                collector.report(
+                    Diagnostic(.badValue, mapping.keyMark(field), "cors.\(field) is empty: the rule would never hold"))
             } else {
                 mapping.missing(field)
             }
@@ -318,13 +346,16 @@ struct SpecDecoder {
             case (.some(let path), nil): keys.append(.init(id: id, secret: .file(path: path)))
             case (nil, .some(let variable)): keys.append(.init(id: id, secret: .environment(name: variable)))
             case (nil, nil), (.some, .some):
-                collector.report(Diagnostic(.badValue, mapping.mark, "a key must have exactly one of fromFile and fromEnv"))
+                collector.report(
+                    Diagnostic(.badValue, mapping.mark, "a key must have exactly one of fromFile and fromEnv"))
             }
         }
         guard let primary else { return nil }
         if !keys.contains(where: { $0.id == primary }) {
             collector.report(
-                Diagnostic(.danglingReference, spec.keyMark("primary"), "the primary key \"\(primary)\" is not among the keys", width: 7))
+                Diagnostic(
+                    .danglingReference, spec.keyMark("primary"), "the primary key \"\(primary)\" is not among the keys",
+                    width: 7))
         }
         return KeyringSpec(name: name, primary: primary, keys: keys)
     }

@@ -40,7 +40,11 @@ package struct SpecLoader: Sendable {
             let again = read()
             if again.problems.isEmpty, again.files.elementsEqual(files, by: { $0 == $1 }) { return decode(files) }
         }
-        return .rejected([Diagnostic(.filesChanging, nil, "the files of \(path) kept changing while they were read", hint: "try again")], sources: [:])
+        return .rejected(
+            [
+                Diagnostic(
+                    .filesChanging, nil, "the files of \(path) kept changing while they were read", hint: "try again")
+            ], sources: [:])
     }
 
     /// Something that changes whenever the content does; for watching. Blocks.
@@ -60,7 +64,13 @@ package struct SpecLoader: Sendable {
         }
         guard info.st_mode & S_IFMT == S_IFDIR else { return readAll([path]) }
         guard let folder = opendir(path) else {
-            return ([], [Diagnostic(.fileUnreadable, nil, "cannot list the folder \(path): \(String(cString: strerror(errno)))")])
+            return (
+                [],
+                [
+                    Diagnostic(
+                        .fileUnreadable, nil, "cannot list the folder \(path): \(String(cString: strerror(errno)))")
+                ]
+            )
         }
         defer { closedir(folder) }
         var names: [String] = []
@@ -71,10 +81,19 @@ package struct SpecLoader: Sendable {
             if name.hasSuffix(".yaml"), !name.hasPrefix(".") { names.append(name) }
         }
         guard !names.isEmpty else {
-            return ([], [Diagnostic(.folderEmpty, nil, "the folder \(path) has no *.yaml file", hint: "the accepted spec stays in force")])
+            return (
+                [],
+                [
+                    Diagnostic(
+                        .folderEmpty, nil, "the folder \(path) has no *.yaml file",
+                        hint: "the accepted spec stays in force")
+                ]
+            )
         }
         guard names.count <= SpecLoader.filesMax else {
-            return ([], [Diagnostic(.fileTooLarge, nil, "the folder \(path) has more than \(SpecLoader.filesMax) files")])
+            return (
+                [], [Diagnostic(.fileTooLarge, nil, "the folder \(path) has more than \(SpecLoader.filesMax) files")]
+            )
         }
         return readAll(names.sorted().map { path.hasSuffix("/") ? path + $0 : path + "/" + $0 })
     }
@@ -85,8 +104,11 @@ package struct SpecLoader: Sendable {
         for path in paths {
             switch FileText.read(path, limit: SpecLoader.fileBytesMax) {
             case .text(let text): files.append((path, text))
-            case .unreadable(let reason): problems.append(Diagnostic(.fileUnreadable, nil, "cannot read \(path): \(reason)"))
-            case .tooLarge: problems.append(Diagnostic(.fileTooLarge, nil, "\(path) is larger than \(SpecLoader.fileBytesMax) bytes"))
+            case .unreadable(let reason):
+                problems.append(Diagnostic(.fileUnreadable, nil, "cannot read \(path): \(reason)"))
+            case .tooLarge:
+                problems.append(
+                    Diagnostic(.fileTooLarge, nil, "\(path) is larger than \(SpecLoader.fileBytesMax) bytes"))
             case .notText: problems.append(Diagnostic(.syntax, nil, "\(path) is not UTF-8"))
             }
         }
@@ -121,7 +143,10 @@ package struct SpecLoader: Sendable {
     private var baseFolder: String {
         var info = stat()
         let isFolder = stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFDIR
-        let folder = isFolder ? path : String(path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/"))
+        let folder =
+            isFolder
+            ? path
+            : String(path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/"))
         guard !folder.hasPrefix("/") else { return folder }
         guard let current = getcwd(nil, 0) else { return folder }
         defer { free(current) }
@@ -131,7 +156,8 @@ package struct SpecLoader: Sendable {
     /// Literal secrets do not reach Postgres.
     private static func redacted(_ text: String) -> String {
         text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            guard let range = line.firstRange(of: "secretAccessKey:"), !line[range.upperBound...].contains("from") else { return String(line) }
+            guard let range = line.firstRange(of: "secretAccessKey:"), !line[range.upperBound...].contains("from")
+            else { return String(line) }
             return line[..<range.upperBound] + " <redacted>"
         }.joined(separator: "\n")
     }

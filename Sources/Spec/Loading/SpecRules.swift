@@ -24,24 +24,30 @@ struct SpecRules {
         unique(keyrings.map { ($0.0.name, $0.1) }, "Keyring")
         if backends.isEmpty, !hasErrors {
             collector.report(
-                Diagnostic(.noBackends, nil, "the spec declares no backend", hint: "nothing is destroyed by omission; to empty one, set state: removed"))
+                Diagnostic(
+                    .noBackends, nil, "the spec declares no backend",
+                    hint: "nothing is destroyed by omission; to empty one, set state: removed"))
         }
         checkLocations()
         checkReferences()
         checkSecrets()
         checkFactors()
         guard !hasErrors, let fleet = fleets.first?.0 else { return nil }
-        return DesiredState(fleet: fleet, backends: backends.map(\.0), buckets: buckets.map(\.0), keyrings: keyrings.map(\.0))
+        return DesiredState(
+            fleet: fleet, backends: backends.map(\.0), buckets: buckets.map(\.0), keyrings: keyrings.map(\.0))
     }
 
     private var hasErrors: Bool { collector.diagnostics.contains { $0.severity == .error } }
 
     private func checkFleet() {
         if fleets.isEmpty, !hasErrors {
-            collector.report(Diagnostic(.fleetCount, nil, "the spec has no Fleet", hint: "exactly one document of kind Fleet is needed"))
+            collector.report(
+                Diagnostic(
+                    .fleetCount, nil, "the spec has no Fleet", hint: "exactly one document of kind Fleet is needed"))
         }
         for (fleet, mark) in fleets.dropFirst() {
-            collector.report(Diagnostic(.fleetCount, mark, "a second Fleet, \"\(fleet.name)\"", hint: "there must be exactly one"))
+            collector.report(
+                Diagnostic(.fleetCount, mark, "a second Fleet, \"\(fleet.name)\"", hint: "there must be exactly one"))
         }
     }
 
@@ -50,7 +56,9 @@ struct SpecRules {
         for (name, mark) in names {
             if let first = seen[name] {
                 collector.report(
-                    Diagnostic(.duplicateName, mark, "a second \(kind) \"\(name)\"", hint: "the first is in \(first.file):\(first.line)"))
+                    Diagnostic(
+                        .duplicateName, mark, "a second \(kind) \"\(name)\"",
+                        hint: "the first is in \(first.file):\(first.line)"))
             } else {
                 seen[name] = mark
             }
@@ -74,7 +82,8 @@ struct SpecRules {
         switch (a.location, b.location) {
         case (.directory(let x), .directory(let y)):
             return x == y ? nested(a.keyPrefix, b.keyPrefix) : nested(x + "/", y + "/")
-        case (.s3(let e1, _, let b1, _), .s3(let e2, _, let b2, _)): return e1 == e2 && b1 == b2 && nested(a.keyPrefix, b.keyPrefix)
+        case (.s3(let e1, _, let b1, _), .s3(let e2, _, let b2, _)):
+            return e1 == e2 && b1 == b2 && nested(a.keyPrefix, b.keyPrefix)
         case (.directory, .s3), (.s3, .directory): return false
         }
     }
@@ -85,22 +94,29 @@ struct SpecRules {
                 if !keyrings.contains(where: { $0.0.name == keyring }) {
                     let hint = Spelling.nearest(keyring, keyrings.map(\.0.name)).map { "did you mean \"\($0)\"?" }
                     collector.report(
-                        Diagnostic(.danglingReference, mark, "bucket \"\(bucket.name)\" refers to the keyring \"\(keyring)\", which is not declared", hint: hint))
+                        Diagnostic(
+                            .danglingReference, mark,
+                            "bucket \"\(bucket.name)\" refers to the keyring \"\(keyring)\", which is not declared",
+                            hint: hint))
                 } else {
                     collector.report(
                         Diagnostic(
-                            .notSupported, mark, "bucket \"\(bucket.name)\" asks for encryption, which this release does not have yet",
+                            .notSupported, mark,
+                            "bucket \"\(bucket.name)\" asks for encryption, which this release does not have yet",
                             hint: "remove encryption: objects would be stored as they come"))
                 }
             }
             if !bucket.lifecycle.isEmpty {
                 collector.report(
                     Diagnostic(
-                        .notSupported, mark, "bucket \"\(bucket.name)\" has lifecycle rules, which this release does not carry out yet",
+                        .notSupported, mark,
+                        "bucket \"\(bucket.name)\" has lifecycle rules, which this release does not carry out yet",
                         hint: "remove lifecycle: nothing would expire"))
             }
             if bucket.credentials.isEmpty {
-                collector.report(Diagnostic(.noCredentials, mark, "bucket \"\(bucket.name)\" has no credentials: no client can use it"))
+                collector.report(
+                    Diagnostic(
+                        .noCredentials, mark, "bucket \"\(bucket.name)\" has no credentials: no client can use it"))
             }
         }
     }
@@ -112,7 +128,9 @@ struct SpecRules {
             for credential in bucket.credentials {
                 if let first = secrets[credential.accessKeyID], first != credential.secretAccessKey {
                     collector.report(
-                        Diagnostic(.conflictingSecret, mark, "the access key \"\(credential.accessKeyID)\" has another secret in another bucket"))
+                        Diagnostic(
+                            .conflictingSecret, mark,
+                            "the access key \"\(credential.accessKeyID)\" has another secret in another bucket"))
                 }
                 secrets[credential.accessKeyID] = credential.secretAccessKey
             }
@@ -126,10 +144,13 @@ struct SpecRules {
             guard factor > active, active > 0 else { return }
             collector.report(
                 Diagnostic(
-                    .factorTooHigh, mark, "\(what) wants \(factor) copies, but \(active) backend\(active == 1 ? " is" : "s are") active",
+                    .factorTooHigh, mark,
+                    "\(what) wants \(factor) copies, but \(active) backend\(active == 1 ? " is" : "s are") active",
                     hint: "objects stay under-replicated until there are more"))
         }
         check(fleet.0.replication.factor, "the fleet", fleet.1)
-        for (bucket, mark) in buckets { if let own = bucket.replication { check(own.factor, "bucket \"\(bucket.name)\"", mark) } }
+        for (bucket, mark) in buckets {
+            if let own = bucket.replication { check(own.factor, "bucket \"\(bucket.name)\"", mark) }
+        }
     }
 }

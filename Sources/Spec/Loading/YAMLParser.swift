@@ -73,7 +73,9 @@ struct YAMLParser {
 
     private mutating func fail(_ problem: String, _ line: Int, _ column: Int) {
         let mark = SourceMark(file: file, line: line + 1, column: column + 1)
-        let hint = problem.contains("tab") || problem.contains("cannot start any token") ? "YAML is indented with spaces, not tabs" : nil
+        let hint =
+            problem.contains("tab") || problem.contains("cannot start any token")
+            ? "YAML is indented with spaces, not tabs" : nil
         diagnostics.append(Diagnostic(.syntax, mark, "YAML: \(problem)", hint: hint))
     }
 
@@ -128,7 +130,8 @@ struct YAMLParser {
             }
             nodes += size(of: target)
             guard nodes <= YAMLParser.nodesMax else {
-                diagnostics.append(Diagnostic(.notSupported, mark, "aliases expand to more than \(YAMLParser.nodesMax) nodes"))
+                diagnostics.append(
+                    Diagnostic(.notSupported, mark, "aliases expand to more than \(YAMLParser.nodesMax) nodes"))
                 return Node(content: .scalar("", isPlain: true), mark: mark)
             }
             return target
@@ -156,7 +159,10 @@ struct YAMLParser {
                 continue
             }
             if name == "<<" {
-                diagnostics.append(Diagnostic(.notSupported, key.mark, "merge keys (<<) are not supported", hint: "write the fields out", width: 2))
+                diagnostics.append(
+                    Diagnostic(
+                        .notSupported, key.mark, "merge keys (<<) are not supported", hint: "write the fields out",
+                        width: 2))
                 continue
             }
             if let first = seen[name] {

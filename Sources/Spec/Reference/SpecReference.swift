@@ -53,8 +53,12 @@ package enum SpecReference {
     private static func replication(_ kind: String, _ inherited: String?) -> [SpecField] {
         [
             SpecField(kind, "replication.factor", .integer(1...16), inherited ?? "2", "copies of every object"),
-            SpecField(kind, "replication.ack", .integer(1...16), "min(2, factor)", "copies made durable before a write is acknowledged"),
-            SpecField(kind, "replication.minAck", .integer(1...16), inherited ?? "1", "enough when fewer backends are eligible"),
+            SpecField(
+                kind, "replication.ack", .integer(1...16), "min(2, factor)",
+                "copies made durable before a write is acknowledged"),
+            SpecField(
+                kind, "replication.minAck", .integer(1...16), inherited ?? "1",
+                "enough when fewer backends are eligible"),
             SpecField(
                 kind, "replication.repairDelay", .duration, inherited ?? "10m",
                 "how long a backend may be unreachable before its copies are made anew"),
@@ -72,12 +76,18 @@ package enum SpecReference {
                 "Fleet", "bucketCreation", .choice(["declaredOnly", "allowed"]), "declaredOnly",
                 "`allowed`: S3 clients may make buckets; they belong to the access key that made them"),
             SpecField("Fleet", "safety.maxConcurrentDrains", .integer(1...1000), "1", "further drains wait"),
-            SpecField("Fleet", "safety.readGrace", .duration, "10m", "how long the bytes of replaced and deleted objects stay for readers"),
-            SpecField("Fleet", "safety.drainUploadGrace", .duration, "1h", "how long open uploads on a draining backend accept parts"),
+            SpecField(
+                "Fleet", "safety.readGrace", .duration, "10m",
+                "how long the bytes of replaced and deleted objects stay for readers"),
+            SpecField(
+                "Fleet", "safety.drainUploadGrace", .duration, "1h",
+                "how long open uploads on a draining backend accept parts"),
             SpecField(
                 "Fleet", "safety.trimDelay", .duration, "24h",
-                "copies beyond the factor are dropped when they have been surplus for so long, on the most utilised backend first"),
-            SpecField("Fleet", "safety.orphanQuarantine", .duration, "7d", "read; the orphan inventory is not built yet"),
+                "copies beyond the factor are dropped when they have been surplus for so long, on the most utilised backend first"
+            ),
+            SpecField(
+                "Fleet", "safety.orphanQuarantine", .duration, "7d", "read; the orphan inventory is not built yet"),
         ]
 
     private static let backend: [SpecField] = [
@@ -89,14 +99,19 @@ package enum SpecReference {
             "`https://HOST[:PORT]`, `http://…`, `file:///absolute/path`, or `file://./path` from the spec's folder"),
         SpecField("Backend", "region", .text, "us-east-1", "S3 services only"),
         SpecField("Backend", "bucket", .text, "required for S3", "the bucket on the service that holds the data"),
-        SpecField("Backend", "addressing", .choice(["path", "virtual"]), "path", "how the service wants its bucket named"),
+        SpecField(
+            "Backend", "addressing", .choice(["path", "virtual"]), "path", "how the service wants its bucket named"),
         SpecField("Backend", "credentials.accessKeyId", .secret, "required for S3", "of the service"),
         SpecField("Backend", "credentials.secretAccessKey", .secret, "required for S3", "of the service"),
         SpecField("Backend", "keyPrefix", .text, "sluice/", "nothing outside it is touched"),
         SpecField("Backend", "quota", .size, "unlimited", "writing, live and doomed bytes together"),
-        SpecField("Backend", "usageLimits.apiRequests", .count, "unlimited", "for each month; read, not enforced in this release"),
-        SpecField("Backend", "usageLimits.egress", .limit, "unlimited", "for each month; read, not enforced in this release"),
-        SpecField("Backend", "usageLimits.ingress", .limit, "unlimited", "for each month; read, not enforced in this release"),
+        SpecField(
+            "Backend", "usageLimits.apiRequests", .count, "unlimited",
+            "for each month; read, not enforced in this release"),
+        SpecField(
+            "Backend", "usageLimits.egress", .limit, "unlimited", "for each month; read, not enforced in this release"),
+        SpecField(
+            "Backend", "usageLimits.ingress", .limit, "unlimited", "for each month; read, not enforced in this release"),
         SpecField("Backend", "deletionProtection", .bool, "false", "with `state: removed` and copies left: refused"),
         SpecField("Backend", "removal.purge", .bool, "false", "with `state: removed`: verify by listing and retire"),
         SpecField("Backend", "removal.abandon", .text, "–", "not built yet: refused by the plan"),
@@ -105,25 +120,35 @@ package enum SpecReference {
     private static let bucket: [SpecField] = [
         SpecField("Bucket", "credentials[].accessKeyId", .text, "required", "what S3 clients sign with"),
         SpecField("Bucket", "credentials[].secretAccessKey", .secret, "required", "what S3 clients sign with"),
-        SpecField("Bucket", "credentials[].access", .choice(["readWrite", "readOnly"]), "readWrite", "what the key may do"),
-        SpecField("Bucket", "credentials[].prefixes", .texts, "the whole bucket", "only keys that begin with one of these"),
+        SpecField(
+            "Bucket", "credentials[].access", .choice(["readWrite", "readOnly"]), "readWrite", "what the key may do"),
+        SpecField(
+            "Bucket", "credentials[].prefixes", .texts, "the whole bucket", "only keys that begin with one of these"),
         SpecField("Bucket", "cors[].id", .text, "–", "a name for the rule"),
         SpecField("Bucket", "cors[].allowedOrigins", .texts, "required", "origins of pages; at most one `*` in each"),
-        SpecField("Bucket", "cors[].allowedMethods", .texts, "required", "GET, PUT, HEAD, POST, DELETE; the first rule that matches answers"),
-        SpecField("Bucket", "cors[].allowedHeaders", .texts, "none", "headers that pages may send; at most one `*` in each"),
+        SpecField(
+            "Bucket", "cors[].allowedMethods", .texts, "required",
+            "GET, PUT, HEAD, POST, DELETE; the first rule that matches answers"),
+        SpecField(
+            "Bucket", "cors[].allowedHeaders", .texts, "none", "headers that pages may send; at most one `*` in each"),
         SpecField("Bucket", "cors[].exposeHeaders", .texts, "none", "headers of answers that pages may read"),
         SpecField("Bucket", "cors[].maxAge", .duration, "–", "how long browsers may keep the answer"),
-        SpecField("Bucket", "anonymousRead.prefixes", .texts, "the whole bucket", "objects that may be read without a signature"),
+        SpecField(
+            "Bucket", "anonymousRead.prefixes", .texts, "the whole bucket",
+            "objects that may be read without a signature"),
         SpecField("Bucket", "anonymousRead.list", .bool, "false", "whether their keys may be listed, too"),
         SpecField("Bucket", "encryption.keyring", .text, "–", "understood, and refused: not built yet"),
-        SpecField("Bucket", "lifecycle[].id", .text, "required", "lifecycle rules are understood, and refused: not built yet"),
+        SpecField(
+            "Bucket", "lifecycle[].id", .text, "required", "lifecycle rules are understood, and refused: not built yet"),
         SpecField("Bucket", "lifecycle[].prefix", .text, "–", "keys that the rule is for"),
         SpecField("Bucket", "lifecycle[].expireAfter", .duration, "–", "when objects end"),
         SpecField("Bucket", "lifecycle[].abortIncompleteUploadsAfter", .duration, "–", "when uploads end"),
     ]
 
     private static let keyring: [SpecField] = [
-        SpecField("Keyring", "primary", .text, "required", "the key that new data is encrypted with; checked, not used in this release"),
+        SpecField(
+            "Keyring", "primary", .text, "required",
+            "the key that new data is encrypted with; checked, not used in this release"),
         SpecField("Keyring", "keys[].id", .text, "required", "its name"),
         SpecField("Keyring", "keys[].fromFile", .text, "–", "the file that holds it; either this or fromEnv"),
         SpecField("Keyring", "keys[].fromEnv", .text, "–", "the environment variable that holds it"),
@@ -134,14 +159,17 @@ package enum SpecReference {
         let wanted = word.lowercased()
         return fields.filter { field in
             let path = field.path.replacing("[]", with: "").lowercased()
-            return [path, "\(field.kind.lowercased()).\(path)", "\(field.kind.lowercased()).spec.\(path)"].contains(wanted)
+            return [path, "\(field.kind.lowercased()).\(path)", "\(field.kind.lowercased()).spec.\(path)"].contains(
+                wanted)
                 || path.hasSuffix("." + wanted)
         }
     }
 
     /// The table of a kind in docs/reference/spec.md.
     package static func table(_ kind: String) -> String {
-        let rows = fields.filter { $0.kind == kind }.map { "| `\($0.path)` | \($0.formText) | \($0.absent) | \($0.meaning) |" }
+        let rows = fields.filter { $0.kind == kind }.map {
+            "| `\($0.path)` | \($0.formText) | \($0.absent) | \($0.meaning) |"
+        }
         return (["| field | form | default | meaning |", "|---|---|---|---|"] + rows).joined(separator: "\n")
     }
 }
