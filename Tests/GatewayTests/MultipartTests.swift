@@ -30,6 +30,36 @@ import Testing
             body: "<CompleteMultipartUpload>\(body)</CompleteMultipartUpload>")
     }
 
+    @Test func `uploads are grouped by a delimiter, and each group is passed as a whole`() async throws {
+        try await GatewayHarness.run { harness in
+            for key in ["a", "b/1", "b/2", "b/2", "b/3", "c/é/1", "c/z", "d", "e//f"] {
+                let target = "/photos/" + PercentCoding.encode(key, keepingSlash: true) + "?uploads"
+                #expect(await harness.send(.post, target).status == 200)
+            }
+            let whole = await harness.send(.get, "/photos?uploads&delimiter=/")
+            #expect(whole.elements("Key") == ["a", "d"] && whole.elements("Prefix") == ["", "b/", "c/", "e/"])
+            #expect(whole.element("IsTruncated") == "false")
+            for size in 1...4 {
+                var (keys, groups): ([String], [String]) = ([], [])
+                var markers = ""
+                for _ in 0..<10 {
+                    let page = await harness.send(.get, "/photos?uploads&delimiter=/&max-uploads=\(size)" + markers)
+                    keys += page.elements("Key")
+                    groups += page.elements("Prefix").dropFirst()
+                    #expect(page.elements("Key").count + page.elements("Prefix").count - 1 <= size)
+                    guard page.element("IsTruncated") == "true" else { break }
+                    markers = "&key-marker=" + PercentCoding.encode(page.element("NextKeyMarker") ?? "")
+                    if let id = page.element("NextUploadIdMarker") { markers += "&upload-id-marker=\(id)" }
+                }
+                #expect(keys == ["a", "d"] && groups == ["b/", "c/", "e/"], "pages of \(size)")
+            }
+            let below = await harness.send(.get, "/photos?uploads&delimiter=/&prefix=c/")
+            #expect(below.elements("Key") == ["c/z"] && below.elements("Prefix") == ["c/", "c/é/"])
+            let long = await harness.send(.get, "/photos?uploads&delimiter=//")
+            #expect(long.elements("Prefix") == ["", "e//"] && long.elements("Key").count == 8)
+        }
+    }
+
     @Test func `parts in any order make the object, and a repeated Complete answers the same`() async throws {
         try await GatewayHarness.run { harness in
             let upload = await create(harness, [("Content-Type", "text/plain"), ("x-amz-meta-a", "b")])
