@@ -91,7 +91,8 @@ extension PostgresCatalogStore: WriteLedger {
                 .optionalTexts(requests.map { list($0.precondition.ifNoneMatch) }),
                 // int8s carries no nulls; no size and no time is negative.
                 .int8s(requests.map { $0.precondition.ifSize ?? -1 }),
-                .int8s(requests.map { $0.precondition.ifModifiedAt ?? -1 }),
+                // A time before 1970 is no version's, and must not be taken for the absence of a condition.
+                .int8s(requests.map { $0.precondition.ifModifiedAt.map { max($0, 0) } ?? -1 }),
                 .int8(readGrace.milliseconds),
             ])
         var outcomes: [DeleteOutcome] = []

@@ -129,6 +129,9 @@ extension CatalogContract {
             }
             try expectEqual(try await delete("k", WritePrecondition(ifSize: now.size + 1)), .preconditionFailed)
             try expectEqual(try await delete("k", WritePrecondition(ifModifiedAt: 1)), .preconditionFailed)
+            try expectEqual(try await delete("k", WritePrecondition(ifModifiedAt: -1)), .preconditionFailed)
+            try expectEqual(
+                try await delete("k", WritePrecondition(ifModifiedAt: -62_135_596_800)), .preconditionFailed, "year 1")
             try expectEqual(
                 try await delete("none", WritePrecondition(ifSize: 1, ifModifiedAt: 1)), .deleted, "nothing to protect")
             try expectEqual(

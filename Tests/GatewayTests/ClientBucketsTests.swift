@@ -82,6 +82,24 @@ import Testing
         }
     }
 
+    @Test func `a bucket that another instance deleted is made anew, not confirmed`() async throws {
+        try await ClientBucketsTests.run { harness in
+            #expect(await harness.send(.put, "/mine").status == 200)
+            let record = try #require(try await harness.catalog.bucket("mine"))
+            #expect(try await harness.catalog.deleteBucket(record.id) == .deleted)
+            #expect(await harness.send(.put, "/mine").status == 200)
+            #expect(await harness.send(.put, "/mine/k", body: "content").status == 200)
+        }
+    }
+
+    @Test func `making a declared bucket with an ACL is refused, since it gets none`() async throws {
+        try await ClientBucketsTests.run { harness in
+            #expect(await harness.send(.put, "/photos").status == 200)
+            let answer = await harness.send(.put, "/photos", [("x-amz-acl", "public-read")])
+            #expect(answer.code == "AccessControlListNotSupported", "\(answer.text)")
+        }
+    }
+
     // MARK: ACLs
 
     @Test(arguments: [
@@ -223,6 +241,8 @@ import Testing
             #expect(await harness.send(.get, "/photos/public/k", proof: .none).text == "open")
             #expect(await harness.send(.head, "/photos/public/k", proof: .none).status == 200)
             #expect(await harness.send(.get, "/photos/public/missing", proof: .none).code == "NoSuchKey")
+            let asPage = await harness.send(.get, "/photos/public/k?response-content-type=text/html", proof: .none)
+            #expect(asPage.code == "InvalidRequest", "a stranger's link does not choose the type")
             #expect(await harness.send(.get, "/photos/secret/k", proof: .none).code == "AccessDenied")
             #expect(await harness.send(.get, "/photos?prefix=public/", proof: .none).code == "AccessDenied")
             for (method, target) in [

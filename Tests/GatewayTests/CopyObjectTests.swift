@@ -28,6 +28,16 @@ import Testing
         }
     }
 
+    @Test func `a key that begins with a combining accent is copied like any other`() async throws {
+        try await GatewayHarness.run { harness in
+            let key = PercentCoding.encode("\u{301}key")
+            #expect(await harness.send(.put, "/photos/\(key)", body: "content").status == 200)
+            #expect(
+                await harness.send(.put, "/photos/to", [("x-amz-copy-source", "/photos/\(key)")]).status == 200)
+            #expect(await harness.send(.get, "/photos/to").text == "content")
+        }
+    }
+
     @Test func `a copy onto itself that changes nothing is refused`() async throws {
         try await GatewayHarness.run { harness in
             await harness.put("k", "x")

@@ -55,8 +55,22 @@ import Testing
             }
             let below = await harness.send(.get, "/photos?uploads&delimiter=/&prefix=c/")
             #expect(below.elements("Key") == ["c/z"] && below.elements("Prefix") == ["c/", "c/é/"])
+            for parameter in ["prefix=a%00", "key-marker=a%00", "delimiter=%00"] {
+                #expect(await harness.send(.get, "/photos?uploads&\(parameter)").code == "InvalidArgument")
+            }
             let long = await harness.send(.get, "/photos?uploads&delimiter=//")
             #expect(long.elements("Prefix") == ["", "e//"] && long.elements("Key").count == 8)
+        }
+    }
+
+    @Test func `groups whose names only look alike are two`() async throws {
+        try await GatewayHarness.run { harness in
+            for key in ["e\u{301}/x", "\u{E9}/x"] {
+                let target = "/photos/" + PercentCoding.encode(key, keepingSlash: true) + "?uploads"
+                #expect(await harness.send(.post, target).status == 200)
+            }
+            let listing = await harness.send(.get, "/photos?uploads&delimiter=/")
+            #expect(listing.elements("Prefix").count == 3, "the request's own and two groups")
         }
     }
 

@@ -117,6 +117,16 @@ import Testing
                     "InvalidPolicyDocument"
                 ),
                 ("no key", PostObjectTests.form(key: ""), content, "InvalidArgument"),
+                // The first of them meets the policy.
+                ("twice", PostObjectTests.form(extra: [("Content-Type", "text/x")]), content, "InvalidArgument"),
+                (
+                    "any bucket",
+                    PostObjectTests.signed(
+                        [("key", "in/k"), ("Content-Type", "text/plain")],
+                        policy: PostObjectTests.policy(
+                            PostObjectTests.conditions.replacing(#"{"bucket": "photos"}, "#, with: ""))), content,
+                    "AccessDenied"
+                ),
             ]
             for (name, fields, content, code) in cases {
                 let answer = await harness.answer(PostObjectTests.request(fields, content))

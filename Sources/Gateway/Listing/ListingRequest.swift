@@ -31,7 +31,12 @@ struct ListingRequest: Sendable, Equatable {
         startAfter = form == .v2 ? query["start-after"].flatMap { $0.isEmpty ? nil : $0 } : nil
         token = form == .v2 ? query["continuation-token"] : nil
         wantsOwner = form != .v2 || query["fetch-owner"] == "true"
-        for text in [prefix, delimiter ?? "", marker ?? "", startAfter ?? ""] where text.utf8.contains(0) {
+        try ListingRequest.refuseNUL([prefix, delimiter, marker, startAfter])
+    }
+
+    /// No key has one, and Postgres takes none.
+    static func refuseNUL(_ texts: [String?]) throws(OperationFailure) {
+        for text in texts where text?.utf8.contains(0) == true {
             throw .refused(.invalidArgument, "A listing's parameters must not contain a NUL character.")
         }
     }

@@ -59,16 +59,16 @@ extension GatewayOperations {
         let acl = try createACL(request)
         try await checkLocation(request)
         let created = Response.empty(.ok, Fields([("Location", "/\(name)")]))
-        if let known = request.snapshot.buckets[name] {
-            if request.allows(known, .presence, covering: nil),
-                known.owner == nil || request.allows(known, .own, covering: nil)
-            {
-                // Success would say that the bucket has this ACL now.
-                guard known.owner == nil || known.acl == acl else { throw GatewayOperations.taken(name) }
-                return created
+        // Of a client's bucket only the catalog knows whether it is still there: another instance may have deleted it.
+        let mayBeMade = request.snapshot.fleet.bucketCreation == .allowed
+        if let known = request.snapshot.buckets[name], known.owner == nil || !mayBeMade {
+            guard request.allows(known, known.owner == nil ? .presence : .own, covering: nil) else {
+                throw mayBeMade ? GatewayOperations.taken(name) : AuthenticatedRequest.denied
             }
-            throw request.snapshot.fleet.bucketCreation == .allowed
-                ? GatewayOperations.taken(name) : AuthenticatedRequest.denied
+            // Success would say that the bucket has this ACL now.
+            if known.owner == nil, !acl.isOwnersOnly { throw ACLHeaders.unsupported }
+            guard known.owner == nil || known.acl == acl else { throw GatewayOperations.taken(name) }
+            return created
         }
         guard let owner = request.principal.credential else { throw AuthenticatedRequest.denied }
         guard request.mayCreateBuckets else {

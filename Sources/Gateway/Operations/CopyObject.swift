@@ -12,16 +12,18 @@ struct CopySource: Sendable, Equatable {
         let invalid = OperationFailure.refused(
             .invalidArgument, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
             ["ArgumentName": "x-amz-copy-source"])
-        let halves = header.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        // By scalars: a slash with a combining accent behind it is one Character.
+        let halves = header.unicodeScalars.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+            .map { String($0) }
         if halves.count == 2, halves[1] != "versionId=null" {
             throw .refused(.invalidArgument, "Invalid version id specified", ["ArgumentName": "x-amz-copy-source"])
         }
-        guard let path = PercentCoding.decode(halves[0]) else { throw invalid }
-        let parts = (path.hasPrefix("/") ? path.dropFirst() : path[...])
-            .split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let path = PercentCoding.decode(halves[0])?.unicodeScalars else { throw invalid }
+        let parts = (path.first == "/" ? path.dropFirst() : path[...])
+            .split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map { String($0) }
         guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { throw invalid }
-        bucket = String(parts[0])
-        let rest = String(parts[1])
+        bucket = parts[0]
+        let rest = parts[1]
         key = try refusing { () throws(S3Error) in try Router.checked(rest) }
     }
 }

@@ -58,6 +58,7 @@ extension GatewayOperations {
         let limit = try ListingRequest.count(query, "max-uploads", default: GatewayLimits.listingKeysMax)
         let encodes = try ListingRequest.encoding(query)
         let keyMarker = query["key-marker"].flatMap { $0.isEmpty ? nil : $0 }
+        try ListingRequest.refuseNUL([prefix, delimiter, keyMarker])
         // Without a key marker, the upload id marker is ignored (AWS, ListMultipartUploads).
         let idMarker =
             keyMarker == nil ? nil : query["upload-id-marker"].flatMap { ID128(base32: $0) }.map(UploadID.init)
@@ -113,7 +114,7 @@ extension GatewayOperations {
 
 /// A listing of uploads as it grows: what has the delimiter behind the prefix counts once, and is skipped as a whole.
 struct UploadGroups {
-    enum Item: Equatable {
+    enum Item {
         case upload(Upload)
         case group(String)
     }
@@ -143,10 +144,15 @@ struct UploadGroups {
                 (afterKey, afterID) = (key, upload.id)
                 continue
             }
-            if items.last != .group(common) { items.append(.group(common)) }
+            if !endsWith(common) { items.append(.group(common)) }
             skip(common, key)
         }
         isAtEnd = isLast
+    }
+
+    private func endsWith(_ common: String) -> Bool {
+        guard case .group(let last) = items.last else { return false }
+        return last.utf8.elementsEqual(common.utf8)
     }
 
     private mutating func skip(_ common: String, _ key: String) {

@@ -7,7 +7,7 @@ extension GatewayOperations {
     func readObject(
         _ target: ObjectTarget, _ request: AuthenticatedRequest, part: Int?, isHead: Bool
     ) async throws(OperationFailure) -> Response {
-        let overrides = try ReadOverrides.fields(request.query)
+        let overrides = try ReadOverrides.fields(request)
         var last: OperationFailure = .transfer(.noSuchKey)
         for _ in 0..<GatewayLimits.readAttemptsMax {
             let placed = try await current(target, request)
@@ -58,10 +58,16 @@ extension GatewayOperations {
 
 /// The response-* parameters of a presigned download link.
 enum ReadOverrides {
-    static func fields(_ query: Query) throws(OperationFailure) -> [(String, String)] {
+    static func fields(_ request: AuthenticatedRequest) throws(OperationFailure) -> [(String, String)] {
         var fields: [(String, String)] = []
         for (parameter, header) in SubResource.responseOverrides {
-            guard let value = query[parameter] else { continue }
+            guard let value = request.query[parameter] else { continue }
+            // Anybody's link could otherwise make a browser take a public object for a page of this origin.
+            guard request.principal.credential != nil else {
+                throw .refused(
+                    .invalidRequest, "Request specific response headers cannot be used for anonymous GET requests.",
+                    ["ArgumentName": parameter])
+            }
             guard HeaderText.isValue(value) else {
                 throw .refused(
                     .invalidArgument, "A header must not contain control characters.", ["ArgumentName": parameter])

@@ -48,6 +48,12 @@ struct PostForm: Sendable {
             guard let value = String(validating: bytes, as: UTF8.self) else {
                 throw PostForm.malformed("a field is not UTF-8")
             }
+            // What a policy says about a field must hold for all of it.
+            guard !fields.contains(where: { $0.name == part.name }) || part.name.hasPrefix("x-ignore-") else {
+                throw .refused(
+                    .invalidArgument, "POST requires at most one field of each name.",
+                    ["ArgumentName": part.name, "ArgumentValue": value])
+            }
             fields.append(Field(name: part.name, value: value))
             guard try await input.take(prefix: FormInput.lineEnd) else { throw PostForm.noFile }
         }

@@ -140,6 +140,8 @@ struct PostPolicy: Sendable, Equatable {
                 && !field.name.hasPrefix("x-amz-checksum-")
         }
         if let extra { throw PostPolicy.denied("Extra input fields: \(extra.name)") }
+        // The bucket stands in the URL; a policy that is silent about it would be good for every bucket of its signer.
+        guard covered.contains("bucket") else { throw PostPolicy.denied("Extra input fields: bucket") }
     }
 }
 
