@@ -1,6 +1,6 @@
 /// The program's verbs.
 enum Command: String, CaseIterable, Sendable {
-    case serve, reconcile, diff, status, events, wait, object
+    case serve, reconcile, diff, status, events, wait, object, inventory
     case okToStop = "ok-to-stop"
     case safeToRemove = "safe-to-remove"
     case validate, explain, schema, export, completion, version, help
@@ -16,6 +16,7 @@ enum Command: String, CaseIterable, Sendable {
         case .diff: "compare the spec files with the accepted revision, line by line"
         case .events: "what happened, newest first"
         case .object: "where the copies of an object are"
+        case .inventory: "what is on the backends and in no row, and when it goes"
         case .okToStop: "whether every object stays readable while a backend is stopped"
         case .safeToRemove: "whether every object keeps its copies when a backend goes for good"
         case .explain: "what a field, a condition or a reason means"
@@ -38,7 +39,7 @@ enum Command: String, CaseIterable, Sendable {
         case .wait: [.databaseURL, .condition, .timeout]
         case .validate: [.spec, .output]
         case .export, .okToStop, .safeToRemove, .diff: [.spec, .databaseURL]
-        case .events, .object: [.databaseURL, .output]
+        case .events, .object, .inventory: [.databaseURL, .output]
         case .explain, .schema, .completion, .version, .help: []
         }
     }
@@ -49,8 +50,8 @@ enum Command: String, CaseIterable, Sendable {
         case .reconcile: [.dryRun, .detailedExitcode, .allowRollback, .noColor, .help]
         case .status: [.noColor, .watch, .help]
         case .validate: [.resolveSecrets, .noColor, .help]
-        case .wait, .export, .diff, .events, .object, .okToStop, .safeToRemove, .explain, .schema, .completion,
-            .version, .help:
+        case .wait, .export, .diff, .events, .object, .inventory, .okToStop, .safeToRemove, .explain, .schema,
+            .completion, .version, .help:
             [.help]
         }
     }
@@ -63,6 +64,7 @@ enum Command: String, CaseIterable, Sendable {
         case .export: "[BUCKET]"
         case .help: "[COMMAND]"
         case .object: "locate BUCKET/KEY"
+        case .inventory: "[BACKEND]"
         case .okToStop, .safeToRemove: "NAME"
         case .explain: "[WORD]"
         case .completion: "bash|zsh|fish"
@@ -73,7 +75,7 @@ enum Command: String, CaseIterable, Sendable {
     var operandsMax: Int {
         switch self {
         case .object: 2
-        case .wait, .validate, .export, .okToStop, .safeToRemove, .explain, .completion, .help: 1
+        case .wait, .validate, .export, .inventory, .okToStop, .safeToRemove, .explain, .completion, .help: 1
         case .serve, .reconcile, .diff, .status, .events, .schema, .version: 0
         }
     }
@@ -98,7 +100,7 @@ enum Command: String, CaseIterable, Sendable {
         case .status:
             """
             Reads Postgres only, so it also works while no server runs. The columns are those of the conditions in
-            docs/reference/conditions.md.
+            docs/conditions.md.
             """
         case .wait:
             """
@@ -126,6 +128,12 @@ enum Command: String, CaseIterable, Sendable {
             """
             Shows the current version of an object, and the names that its copies have on their backends. A person who has
             lost everything but a backend finds the file under that name.
+            """
+        case .inventory:
+            """
+            The reconciler looks through every backend once a day and writes down objects that are ours by their names while no
+            row names them: a crash of Postgres may take away the intent of a write that was under way. They stay for
+            safety.orphanQuarantine (7d), and are deleted if they are still in no row. With a BACKEND, one line for each.
             """
         case .okToStop, .safeToRemove:
             """

@@ -47,7 +47,8 @@ final class Instance: Sendable {
 
     var ledgers: ReconcilerLedgers {
         ReconcilerLedgers(
-            fleet: catalog, moves: catalog, writes: catalog, deletions: catalog, objects: catalog, status: catalog)
+            fleet: catalog, moves: catalog, writes: catalog, deletions: catalog, objects: catalog, status: catalog,
+            inventory: catalog)
     }
 
     /// Reads backends only: what a dry run is made of.

@@ -80,7 +80,7 @@ package struct EventRecord: Sendable, Equatable {
 }
 
 /// Why a condition has its status, why an event happened, why something is blocked: a closed list, documented in
-/// docs/reference/conditions.md.
+/// docs/conditions.md.
 package enum Reason: String, Sendable, CaseIterable {
     // Readiness
     case active = "Active"
@@ -128,6 +128,9 @@ package enum Reason: String, Sendable, CaseIterable {
     case withinUsage = "WithinUsage"
     case deletesHealthy = "DeletesHealthy"
     case deletesFailing = "DeletesFailing"
+    // Inventory
+    case orphansFound = "OrphansFound"
+    case orphansRemoved = "OrphansRemoved"
     // Spec
     case specAccepted = "SpecAccepted"
     case specRejected = "SpecRejected"

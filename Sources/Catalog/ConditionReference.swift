@@ -1,4 +1,4 @@
-/// What each condition type and reason means and what to do: `sluice explain` and docs/reference/conditions.md have it from here.
+/// What each condition type and reason means and what to do: `sluice explain` and docs/conditions.md have it from here.
 package struct ConditionReference: Sendable, Equatable {
     /// Of a type: what True means. Of a reason: its cause.
     package let meaning: String
@@ -80,7 +80,9 @@ extension Reason {
             ConditionReference("protection is on and copies remain", "drain first, or lift the protection")
         case .purging: ConditionReference("verifying that nothing is left", "wait")
         case .unknownObjectsFound:
-            ConditionReference("objects look like ours, and no row names them", "look at them, remove them by hand")
+            ConditionReference(
+                "objects look like ours, and no row names them",
+                "wait for safety.orphanQuarantine; what the inventory finds foreign is removed by hand")
         case .retired: ConditionReference("emptied, verified and retired", "delete its document")
         case .notDraining: ConditionReference("state is active", "nothing")
         case .nothingStored: ConditionReference("nothing is left", "retire it")
@@ -91,6 +93,11 @@ extension Reason {
         case .withinUsage: ConditionReference("no limit is declared", "nothing")
         case .deletesHealthy: ConditionReference("deletions succeed", "nothing")
         case .deletesFailing: ConditionReference("a deletion failed ten times", "see the log")
+        case .orphansFound:
+            ConditionReference(
+                "objects are ours by their names, and no row names them: a crash of Postgres took their intents away",
+                "nothing, they are deleted after safety.orphanQuarantine; `sluice inventory` lists them")
+        case .orphansRemoved: ConditionReference("orphans were in quarantine long enough", "nothing")
         case .specAccepted: ConditionReference("a revision is in force", "nothing")
         case .specRejected: ConditionReference("the files are invalid; the accepted spec stays", "`sluice validate`")
         case .staleSpec:

@@ -1,6 +1,6 @@
 package import Catalog
 
-/// The eight stores of a catalog, in one process.
+/// The nine stores of a catalog, in one process.
 package struct CatalogStores: Sendable {
     package let writes: any WriteLedger
     package let objects: any ObjectIndex
@@ -10,11 +10,12 @@ package struct CatalogStores: Sendable {
     package let fleet: any FleetLedger
     package let status: any StatusLedger
     package let buckets: any BucketLedger
+    package let inventory: any InventoryLedger
 
     package init(
         writes: any WriteLedger, objects: any ObjectIndex, uploads: any UploadLedger, moves: any MoveLedger,
         deletions: any DeletionLedger, fleet: any FleetLedger, status: any StatusLedger,
-        buckets: any BucketLedger
+        buckets: any BucketLedger, inventory: any InventoryLedger
     ) {
         self.writes = writes
         self.objects = objects
@@ -24,17 +25,18 @@ package struct CatalogStores: Sendable {
         self.fleet = fleet
         self.status = status
         self.buckets = buckets
+        self.inventory = inventory
     }
 
     /// One value that is all of them.
     package init<Store>(_ store: Store)
     where
         Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger
-            & BucketLedger
+            & BucketLedger & InventoryLedger
     {
         self.init(
             writes: store, objects: store, uploads: store, moves: store, deletions: store, fleet: store, status: store,
-            buckets: store)
+            buckets: store, inventory: store)
     }
 }
 
@@ -57,7 +59,7 @@ package struct CatalogPromise: Sendable, CustomStringConvertible {
 /// What every implementation of the stores must do, be it Postgres or the test double: the double may never know more.
 package enum CatalogContract {
     package static let promises: [CatalogPromise] =
-        writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets
+        writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory
 
     static func expect(
         _ condition: Bool, _ what: @autoclosure () -> String = "", file: StaticString = #fileID, line: UInt = #line

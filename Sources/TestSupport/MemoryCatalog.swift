@@ -13,6 +13,7 @@ package final class MemoryCatalog: Sendable {
         case claimDoomed, settle, reap, forget, abortStale
         case current, list, markSuspect, annotate, partChecksums
         case bucket, createBucket, deleteBucket, setBucket
+        case inventory, doomOrphan
         case snapshot, accept, changePhase, recordMarked, residue, drains, copyGroups
         case conditions, publish, events
     }
@@ -49,7 +50,7 @@ package final class MemoryCatalog: Sendable {
         state.withLock { body(&$0.tables) }
     }
 
-    private func run<R: Sendable>(
+    func run<R: Sendable>(
         _ call: Call, _ body: (inout CatalogTables) throws(CatalogError) -> R
     ) throws(CatalogError) -> R {
         let result = state.withLock { state -> Result<R, CatalogError> in

@@ -38,6 +38,8 @@ package struct CatalogTables: Sendable {
     var conditionRows: [ConditionRecord] = []
     var eventRows: [EventRecord] = []
     var factors: [BucketID: FactorRow] = [:]
+    var inventoryRows: [BackendID: InventoryRow] = [:]
+    var orphanRows: [OrphanAddress: OrphanRow] = [:]
     /// When a backend came into its phase.
     var phaseSince: [BackendID: Int64] = [:]
 

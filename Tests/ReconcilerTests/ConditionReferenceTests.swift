@@ -6,7 +6,7 @@ import Testing
     @Test func `the document has the row of every condition type and reason as the code has it, and no other`() throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
-        let text = try String(contentsOf: root.appendingPathComponent("docs/reference/conditions.md"), encoding: .utf8)
+        let text = try String(contentsOf: root.appendingPathComponent("docs/conditions.md"), encoding: .utf8)
         let halves = text.components(separatedBy: "## Reasons")
         func rows(_ part: String) -> Set<String> {
             Set(part.split(separator: "\n").map(String.init).filter { $0.hasPrefix("| `") })

@@ -51,7 +51,7 @@ final class Fleet: Sendable {
     /// Writes the whole spec; the running server sees it by itself.
     func writeSpec(
         _ backends: [Backend], factor: Int = 2, interval: String = "1s", trimDelay: String = "24h",
-        bucketCreation: String = "declaredOnly"
+        bucketCreation: String = "declaredOnly", orphanQuarantine: String = "7d"
     ) throws {
         var text = """
             apiVersion: sluice/v1
@@ -61,7 +61,7 @@ final class Fleet: Sendable {
               replication: { factor: \(factor) }
               reconcile: { interval: \(interval) }
               bucketCreation: \(bucketCreation)
-              safety: { readGrace: \(readGrace), trimDelay: \(trimDelay) }
+              safety: { readGrace: \(readGrace), trimDelay: \(trimDelay), orphanQuarantine: \(orphanQuarantine) }
             ---
             apiVersion: sluice/v1
             kind: Bucket

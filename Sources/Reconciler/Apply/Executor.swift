@@ -12,9 +12,10 @@ package struct ReconcilerLedgers: Sendable {
     package var deletions: any DeletionLedger
     package var objects: any ObjectIndex
     package var status: any StatusLedger
+    package var inventory: any InventoryLedger
     package init(
         fleet: any FleetLedger, moves: any MoveLedger, writes: any WriteLedger, deletions: any DeletionLedger,
-        objects: any ObjectIndex, status: any StatusLedger
+        objects: any ObjectIndex, status: any StatusLedger, inventory: any InventoryLedger
     ) {
         self.fleet = fleet
         self.moves = moves
@@ -22,6 +23,7 @@ package struct ReconcilerLedgers: Sendable {
         self.deletions = deletions
         self.objects = objects
         self.status = status
+        self.inventory = inventory
     }
 }
 
@@ -85,6 +87,7 @@ package struct Executor: Sendable {
         where observed.isTrusted(record) && (record.isDeclared || record.phase != .active) {
             try await delete(on: record, &outcome)
         }
+        try await takeInventory(observed, desired, &outcome)
         try await retire(plan, observed, &outcome)
         return outcome
     }

@@ -59,7 +59,10 @@ package struct ReconcileLoop: Sendable {
         )
         .conditions()
         try await ledgers.status.publish(conditions, events: outcome.events)
-        metrics?.record(after, conditions, next, took: elapsed() - began)
+        if let metrics {
+            metrics.record(
+                after, conditions, next, try await ledgers.inventory.inventories(), took: elapsed() - began)
+        }
         return (next, outcome)
     }
 

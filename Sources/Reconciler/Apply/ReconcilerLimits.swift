@@ -18,5 +18,16 @@ package struct ReconcilerLimits: Sendable {
     package var workBackoffMax: Duration = .seconds(600)
     /// An upload that nobody touched for so long is aborted.
     package var uploadAgeMax: Duration = .seconds(7 * 24 * 3600)
+    /// Pages of 1,000 names that one pass looks through on each backend; the next goes on there.
+    package var inventoryPages = 20
+    package var inventoryLease: Duration = .seconds(120)
+    /// Orphans of one backend that one pass looks at.
+    package var orphanBatch = 500
     package init() {}
+
+    /// Between the beginnings of two rounds through a backend: a day, or as often as a short quarantine asks, so that an orphan
+    /// is seen again while it is in there.
+    package func inventoryInterval(quarantine: Duration) -> Duration {
+        max(.seconds(1), min(.seconds(24 * 3600), quarantine / 2))
+    }
 }

@@ -33,6 +33,9 @@ package struct ObservedState: Sendable {
         self.awayBriefly = awayBriefly
     }
 
+    /// Answering, with the marker that we wrote.
+    package func isConfirmed(_ record: BackendRecord) -> Bool { probes[record.id] == .answered(.match) }
+
     /// Answering, and ours: what is there may be counted on. A new backend without a marker yet is ours to mark.
     package func isTrusted(_ record: BackendRecord) -> Bool {
         switch probes[record.id] {

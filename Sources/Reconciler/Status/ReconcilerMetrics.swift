@@ -9,6 +9,8 @@ package struct ReconcilerMetrics: Sendable {
     private let remaining: Metrics.Family
     private let condition: Metrics.Family
     private let short: Metrics.Family
+    private let orphans: Metrics.Family
+    private let orphanBytes: Metrics.Family
     private let duration: Metrics.Histogram
     private let lastSuccess: Metrics.Family
     private let wallSeconds: @Sendable () -> Double
@@ -23,13 +25,24 @@ package struct ReconcilerMetrics: Sendable {
         condition = metrics.gauge(
             "sluice_condition", help: "1 for the status that holds.", labels: ["kind", "name", "type", "status"])
         short = metrics.gauge("sluice_copies_missing", help: "Copies that are still to be made.")
+        orphans = metrics.gauge(
+            "sluice_orphans", help: "Objects that are ours by name and in no row, in quarantine.", labels: ["backend"])
+        orphanBytes = metrics.gauge("sluice_orphan_bytes", help: "Bytes of orphans.", labels: ["backend"])
         duration = metrics.histogram("sluice_reconcile_duration_seconds", help: "Duration of a pass.")
         lastSuccess = metrics.gauge(
             "sluice_reconcile_last_success_timestamp_seconds", help: "When a pass last ended well.")
         self.wallSeconds = wallSeconds
     }
 
-    func record(_ observed: ObservedState, _ conditions: [ConditionRecord], _ plan: Plan, took: Duration) {
+    func record(
+        _ observed: ObservedState, _ conditions: [ConditionRecord], _ plan: Plan, _ inventories: [InventoryRecord],
+        took: Duration
+    ) {
+        for record in inventories {
+            guard let name = observed.fleet.backend(record.backend)?.name else { continue }
+            orphans.set(Double(record.orphans), name)
+            orphanBytes.set(Double(record.orphanBytes.value), name)
+        }
         for backend in observed.fleet.backends {
             let usage = observed.fleet.usage[backend.id] ?? BackendUsage()
             for (state, tally) in [("writing", usage.writing), ("live", usage.live), ("doomed", usage.doomed)] {

@@ -161,7 +161,7 @@ struct StatusProjector {
             list.append(
                 make(
                     .stalled, .yes, .unknownObjectsFound,
-                    "\(unknown.count) objects look like ours but no row names them, such as \(unknown.example). Look at them and remove them by hand."
+                    "\(unknown.count) objects look like ours but no row names them, such as \(unknown.example). They are deleted after safety.orphanQuarantine; remove by hand what 'sluice inventory' shows as foreign."
                 ))
         } else {
             list.append(make(.stalled, .no, .progressing, "nothing is in the way"))

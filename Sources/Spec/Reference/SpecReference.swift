@@ -87,7 +87,7 @@ package enum SpecReference {
                 "copies beyond the factor are dropped when they have been surplus for so long, on the most utilised backend first"
             ),
             SpecField(
-                "Fleet", "safety.orphanQuarantine", .duration, "7d", "read; the orphan inventory is not built yet"),
+                "Fleet", "safety.orphanQuarantine", .duration, "7d", "how long objects that no row names are kept after they were first seen"),
         ]
 
     private static let backend: [SpecField] = [

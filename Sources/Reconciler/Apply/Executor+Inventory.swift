@@ -1,0 +1,131 @@
+import Catalog
+import Crypto
+import S3
+import Spec
+import Telemetry
+import Transfer
+
+/// The look through the backends for what no row names (DESIGN §6): recorded, kept in quarantine, then deleted like any copy.
+extension Executor {
+    func takeInventory(
+        _ observed: ObservedState, _ desired: DesiredState, _ outcome: inout PassOutcome
+    ) async throws(CatalogError) {
+        let quarantine = desired.fleet.safety.orphanQuarantine
+        let interval = limits.inventoryInterval(quarantine: quarantine)
+        for record in observed.fleet.backends {
+            guard let store = context.stores[record.id], observed.isConfirmed(record) else { continue }
+            try await lookThrough(record, store, interval, &outcome)
+        }
+        // A backend that is away may hold the marker that says that the catalog went back in time: then orphans are all that
+        // is left of what was written since.
+        let declared = observed.fleet.backends.filter { $0.isDeclared && $0.phase != .retired }
+        guard declared.allSatisfy({ observed.isConfirmed($0) }) else { return }
+        for record in declared {
+            guard let store = context.stores[record.id] else { continue }
+            try await doomOrphans(record, store, quarantine, &outcome)
+        }
+    }
+
+    private func lookThrough(
+        _ record: BackendRecord, _ store: any ObjectStore, _ interval: Duration, _ outcome: inout PassOutcome
+    ) async throws(CatalogError) {
+        let token = context.identifiers.makeLeaseToken()
+        guard
+            var position = try await ledgers.inventory.beginInventory(
+                record.id, interval: interval, token: token, lease: limits.inventoryLease)
+        else { return }
+        var fresh = 0
+        for _ in 0..<limits.inventoryPages {
+            let page: InventoryPage
+            do throws(StoreError) {
+                page = try await self.page(record, store, token, position)
+            } catch {
+                outcome.failures += 1
+                logger.warning(
+                    "cannot list a backend for its inventory",
+                    [("backend", .string(record.name)), ("error", .string(error.evidence))])
+                break
+            }
+            guard let found = try await ledgers.inventory.record(page, lease: limits.inventoryLease) else { break }
+            fresh += found
+            guard let through = page.through else { break }
+            position.after = through
+        }
+        guard fresh > 0 else { return }
+        let message =
+            "\(Grouped.number(Int64(fresh))) more objects that no row names; in quarantine for safety.orphanQuarantine"
+        outcome.events.append(EventRecord(Subject(.backend, record.name), isWarning: true, .orphansFound, message))
+        logger.warning("orphans found", [("backend", .string(record.name)), ("orphans", .int(Int64(fresh)))])
+    }
+
+    private func page(
+        _ record: BackendRecord, _ store: any ObjectStore, _ token: LeaseToken, _ position: InventoryPosition
+    ) async throws(StoreError) -> InventoryPage {
+        let prefix = record.spec.keyPrefix
+        let listing = try await store.list(prefix: prefix, after: position.after, limit: 1000)
+        let ours = listing.entries.filter { PhysicalName.isOurs($0.key, keyPrefix: prefix) }
+        var uploads: [ListedName]?
+        if !listing.isTruncated {
+            let open = try await store.listUploads(prefix: prefix)
+            // Where there may be more than one answer holds, none of those that are not in it may be forgotten.
+            if open.count < 1000 {
+                let names = Set(open.map(\.key).filter { PhysicalName.isOurs($0, keyPrefix: prefix) })
+                uploads = names.sorted().map { ListedName(name: $0, bytes: 0) }
+            }
+        }
+        return InventoryPage(
+            backend: record.id, token: token, position: position,
+            through: listing.isTruncated ? listing.entries.last?.key : nil,
+            objects: ours.map { ListedName(name: $0.key, bytes: $0.size) }, uploads: uploads)
+    }
+
+    private func doomOrphans(
+        _ record: BackendRecord, _ store: any ObjectStore, _ quarantine: Duration, _ outcome: inout PassOutcome
+    ) async throws(CatalogError) {
+        var doomed = 0
+        for orphan in try await ledgers.inventory.dueOrphans(
+            record.id, quarantine: quarantine, limit: limits.orphanBatch)
+        {
+            guard let parts = PhysicalName.parse(orphan.name, keyPrefix: record.spec.keyPrefix) else {
+                try await ledgers.inventory.markForeign(orphan)
+                continue
+            }
+            if !orphan.isUpload {
+                let found: StoredObject
+                do throws(StoreError) {
+                    found = try await store.head(orphan.name)
+                } catch {
+                    // The next round forgets what is not there any more.
+                    if error.code == .noSuchKey { continue }
+                    break
+                }
+                guard Executor.describes(found.metadata, parts) else {
+                    try await ledgers.inventory.markForeign(orphan)
+                    continue
+                }
+            }
+            let outcome = try await ledgers.inventory.doomOrphan(
+                orphan, of: parts.version, copy: context.identifiers.makeCopyID(),
+                owner: context.identifiers.makeVersionID())
+            context.crashPlan.reached(.afterOrphanDoom)
+            if case .doomed = outcome { doomed += 1 }
+        }
+        guard doomed > 0 else { return }
+        outcome.doomed += doomed
+        outcome.events.append(
+            EventRecord(
+                Subject(.backend, record.name), isWarning: false, .orphansRemoved,
+                "\(Grouped.number(Int64(doomed))) objects that no row named are deleted after their quarantine"))
+    }
+
+    /// Whether what an object says about itself is what its name says: anything else is not ours.
+    private static func describes(_ metadata: StoredMetadata, _ parts: PhysicalName.Parts) -> Bool {
+        guard let own = CopyMetadata.parse(metadata), own.version == parts.version,
+            own.bucket.utf8.elementsEqual(parts.bucket.utf8)
+        else { return false }
+        switch parts.key {
+        case .plain(let key): return own.key.utf8.elementsEqual(key.utf8)
+        case .hashed(let hash): return Hex.encode(Digest.hash(.sha256, own.key)) == hash
+        }
+    }
+}
