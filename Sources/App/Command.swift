@@ -3,6 +3,7 @@ enum Command: String, CaseIterable, Sendable {
     case serve, reconcile, diff, status, events, wait, object, inventory
     case okToStop = "ok-to-stop"
     case safeToRemove = "safe-to-remove"
+    case confirmCatalog = "confirm-catalog"
     case validate, explain, schema, export, completion, version, help
 
     var summary: String {
@@ -19,6 +20,7 @@ enum Command: String, CaseIterable, Sendable {
         case .inventory: "what is on the backends and in no row, and when it goes"
         case .okToStop: "whether every object stays readable while a backend is stopped"
         case .safeToRemove: "whether every object keeps its copies when a backend goes for good"
+        case .confirmCatalog: "go on deleting after a restore or failover of Postgres was looked at"
         case .explain: "what a field, a condition or a reason means"
         case .schema: "print the JSON Schema of spec documents, for editors"
         case .completion: "print the completion of a shell"
@@ -40,6 +42,7 @@ enum Command: String, CaseIterable, Sendable {
         case .validate: [.spec, .output]
         case .export, .okToStop, .safeToRemove, .diff: [.spec, .databaseURL]
         case .events, .object, .inventory: [.databaseURL, .output]
+        case .confirmCatalog: [.databaseURL]
         case .explain, .schema, .completion, .version, .help: []
         }
     }
@@ -50,8 +53,8 @@ enum Command: String, CaseIterable, Sendable {
         case .reconcile: [.dryRun, .detailedExitcode, .allowRollback, .noColor, .help]
         case .status: [.noColor, .watch, .help]
         case .validate: [.resolveSecrets, .noColor, .help]
-        case .wait, .export, .diff, .events, .object, .inventory, .okToStop, .safeToRemove, .explain, .schema,
-            .completion, .version, .help:
+        case .wait, .export, .diff, .events, .object, .inventory, .okToStop, .safeToRemove, .confirmCatalog, .explain,
+            .schema, .completion, .version, .help:
             [.help]
         }
     }
@@ -66,6 +69,7 @@ enum Command: String, CaseIterable, Sendable {
         case .object: "locate BUCKET/KEY"
         case .inventory: "[BACKEND]"
         case .okToStop, .safeToRemove: "NAME"
+        case .confirmCatalog: "TOKEN"
         case .explain: "[WORD]"
         case .completion: "bash|zsh|fish"
         case .serve, .reconcile, .diff, .status, .events, .schema, .version: ""
@@ -75,7 +79,8 @@ enum Command: String, CaseIterable, Sendable {
     var operandsMax: Int {
         switch self {
         case .object: 2
-        case .wait, .validate, .export, .inventory, .okToStop, .safeToRemove, .explain, .completion, .help: 1
+        case .wait, .validate, .export, .inventory, .okToStop, .safeToRemove, .confirmCatalog, .explain, .completion,
+            .help: 1
         case .serve, .reconcile, .diff, .status, .events, .schema, .version: 0
         }
     }
@@ -138,6 +143,12 @@ enum Command: String, CaseIterable, Sendable {
         case .okToStop, .safeToRemove:
             """
             Asks the backends now, and counts from the catalog. Exit status 0: yes; 3: no, with the reasons.
+            """
+        case .confirmCatalog:
+            """
+            After a restore, a promotion or a move of Postgres the catalog may lack what was written last. Copies are then made,
+            and none is dropped or deleted, until this says that the database is the right one. 'sluice status' shows the token
+            and what was seen.
             """
         case .schema:
             """

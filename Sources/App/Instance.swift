@@ -48,14 +48,14 @@ final class Instance: Sendable {
     var ledgers: ReconcilerLedgers {
         ReconcilerLedgers(
             fleet: catalog, moves: catalog, writes: catalog, deletions: catalog, objects: catalog, status: catalog,
-            inventory: catalog)
+            inventory: catalog, safeguard: catalog)
     }
 
     /// Reads backends only: what a dry run is made of.
     var observer: Observer {
         let registry = registry
         return Observer(ledger: catalog, readers: { registry.readers }) { limit, probe in
-            await withTaskGroup(of: ProbeResult?.self) { group in
+            await withTaskGroup(of: ProbeAnswer?.self) { group in
                 group.addTask { await probe() }
                 group.addTask {
                     do throws(CancellationError) { try await EventLoop.sleep(for: limit) } catch { return nil }

@@ -21,12 +21,13 @@ final class ReconcileRuntime: Sendable {
     init(_ instance: Instance, metrics: ReconcilerMetrics?) {
         self.instance = instance
         let fleet = fleet
+        let epochs = ConfirmedEpochs()
         loop = ReconcileLoop(
             observer: instance.observer, ledgers: instance.ledgers,
             executor: {
                 Executor(
                     ledgers: instance.ledgers, context: instance.transferContext(fleet.current),
-                    limits: ReconcilerLimits(),
+                    limits: ReconcilerLimits(), epochs: epochs,
                     logger: instance.logger)
             }, metrics: metrics, logger: instance.logger, elapsed: SystemClock.elapsed)
     }

@@ -91,6 +91,10 @@ package enum SluiceProgram {
             return try onLoops(count: 1) { loops async throws(CommandFailure) in
                 try await InventoryCommand(invocation, loops).run()
             }
+        case .confirmCatalog:
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await ConfirmCatalogCommand(invocation, loops).run()
+            }
         case .diff:
             return try onLoops(count: 1) { loops async throws(CommandFailure) in
                 try await DiffCommand(invocation, loops).run()

@@ -131,6 +131,8 @@ package enum Reason: String, Sendable, CaseIterable {
     // Inventory
     case orphansFound = "OrphansFound"
     case orphansRemoved = "OrphansRemoved"
+    // Safeguard
+    case catalogRewound = "CatalogRewound"
     // Spec
     case specAccepted = "SpecAccepted"
     case specRejected = "SpecRejected"

@@ -98,6 +98,10 @@ extension Reason {
                 "objects are ours by their names, and no row names them: a crash of Postgres took their intents away",
                 "nothing, they are deleted after safety.orphanQuarantine; `sluice inventory` lists them")
         case .orphansRemoved: ConditionReference("orphans were in quarantine long enough", "nothing")
+        case .catalogRewound:
+            ConditionReference(
+                "Postgres was restored, promoted or replaced, or a backend has an epoch's marker that the catalog has not reached: commits may be lost",
+                "nothing is dropped or deleted; see docs/operations/README.md, then `sluice confirm-catalog TOKEN`")
         case .specAccepted: ConditionReference("a revision is in force", "nothing")
         case .specRejected: ConditionReference("the files are invalid; the accepted spec stays", "`sluice validate`")
         case .staleSpec:

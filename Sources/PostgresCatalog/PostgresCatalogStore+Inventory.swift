@@ -69,7 +69,7 @@ extension PostgresCatalogStore: InventoryLedger {
         _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID
     ) async throws(CatalogError) -> OrphanOutcome {
         let rows = try await write(
-            "SELECT doom_orphan_v1($1,$2,$3,$4,$5,$6)",
+            "SELECT doom_orphan_v2($1,$2,$3,$4,$5,$6)",
             [
                 .int4(orphan.backend.raw), .text(orphan.name), .bool(orphan.isUpload), .uuid(version.raw.uuid),
                 .uuid(copy.raw.uuid), .uuid(owner.raw.uuid),

@@ -102,7 +102,7 @@ extension PostgresCatalogStore: MoveLedger {
 
     package func doom(_ request: DoomRequest) async throws(CatalogError) -> DoomOutcome {
         let rows = try await write(
-            "SELECT outcome, others, required FROM doom_v1($1,$2,$3,$4,$5)",
+            "SELECT outcome, others, required FROM doom_v2($1,$2,$3,$4,$5)",
             [
                 .uuid(request.copy.raw.uuid), .uuid(request.version.raw.uuid), .int4(Int32(request.factor)),
                 .int4s(request.counted.sorted().map(\.raw)), .int8(request.readGrace.milliseconds),
@@ -110,6 +110,7 @@ extension PostgresCatalogStore: MoveLedger {
         switch rows.text(0, 0) {
         case "doomed": return .doomed
         case "notLive": return .notLive
+        case "halted": return .halted
         case "kept": return .kept(others: Int(rows.int4(0, 1)), required: Int(rows.int4(0, 2)))
         case let other: throw .internalError(evidence: "doom outcome \(other)")
         }
@@ -124,7 +125,7 @@ extension PostgresCatalogStore: DeletionLedger {
             """
             WITH due AS MATERIALIZED (
                 SELECT id FROM copy WHERE backend_id = $1 AND state = 'doomed' AND delete_not_before <= clock_timestamp()
-                    AND (claim_until IS NULL OR claim_until < clock_timestamp())
+                    AND (claim_until IS NULL OR claim_until < clock_timestamp()) AND NOT halted()
                 ORDER BY delete_not_before LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)
             UPDATE copy c SET claim_token = $3, claim_until = clock_timestamp() + make_interval(secs => $4 / 1000.0)
             FROM due WHERE c.id = due.id

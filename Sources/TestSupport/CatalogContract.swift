@@ -1,6 +1,6 @@
 package import Catalog
 
-/// The nine stores of a catalog, in one process.
+/// The ten stores of a catalog, in one process.
 package struct CatalogStores: Sendable {
     package let writes: any WriteLedger
     package let objects: any ObjectIndex
@@ -11,11 +11,12 @@ package struct CatalogStores: Sendable {
     package let status: any StatusLedger
     package let buckets: any BucketLedger
     package let inventory: any InventoryLedger
+    package let safeguard: any SafeguardLedger
 
     package init(
         writes: any WriteLedger, objects: any ObjectIndex, uploads: any UploadLedger, moves: any MoveLedger,
         deletions: any DeletionLedger, fleet: any FleetLedger, status: any StatusLedger,
-        buckets: any BucketLedger, inventory: any InventoryLedger
+        buckets: any BucketLedger, inventory: any InventoryLedger, safeguard: any SafeguardLedger
     ) {
         self.writes = writes
         self.objects = objects
@@ -26,17 +27,18 @@ package struct CatalogStores: Sendable {
         self.status = status
         self.buckets = buckets
         self.inventory = inventory
+        self.safeguard = safeguard
     }
 
     /// One value that is all of them.
     package init<Store>(_ store: Store)
     where
         Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger
-            & BucketLedger & InventoryLedger
+            & BucketLedger & InventoryLedger & SafeguardLedger
     {
         self.init(
             writes: store, objects: store, uploads: store, moves: store, deletions: store, fleet: store, status: store,
-            buckets: store, inventory: store)
+            buckets: store, inventory: store, safeguard: store)
     }
 }
 
@@ -59,7 +61,7 @@ package struct CatalogPromise: Sendable, CustomStringConvertible {
 /// What every implementation of the stores must do, be it Postgres or the test double: the double may never know more.
 package enum CatalogContract {
     package static let promises: [CatalogPromise] =
-        writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory
+        writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory + safeguard
 
     static func expect(
         _ condition: Bool, _ what: @autoclosure () -> String = "", file: StaticString = #fileID, line: UInt = #line

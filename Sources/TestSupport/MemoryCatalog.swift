@@ -14,6 +14,7 @@ package final class MemoryCatalog: Sendable {
         case current, list, markSuspect, annotate, partChecksums
         case bucket, createBucket, deleteBucket, setBucket
         case inventory, doomOrphan
+        case safeguard, raiseEpoch, halt, confirm
         case snapshot, accept, changePhase, recordMarked, residue, drains, copyGroups
         case conditions, publish, events
     }

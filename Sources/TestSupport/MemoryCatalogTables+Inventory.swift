@@ -123,7 +123,7 @@ extension CatalogTables {
     mutating func doomOrphan(
         _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID
     ) throws(CatalogError) -> OrphanOutcome {
-        guard let backend = backends[orphan.backend], backend.isDeclared, backend.phase != .retired else {
+        guard safeguardRow.halt == nil, let backend = backends[orphan.backend], backend.isDeclared, backend.phase != .retired else {
             return .notOrphan
         }
         let isHeld = copies(of: version).contains { $0.copy.state == .live && !$0.copy.isSuspect }

@@ -103,6 +103,7 @@ extension CatalogTables {
     }
 
     package mutating func doom(_ request: DoomRequest) throws(CatalogError) -> DoomOutcome {
+        guard safeguardRow.halt == nil else { return .halted }
         guard let row = copies[request.copy], row.copy.state == .live else { return .notLive }
         let countable = copies(of: request.version).map(\.copy).filter { $0.state == .live && !$0.isSuspect }
         let others = countable.count { copy in
@@ -122,6 +123,7 @@ extension CatalogTables {
     package mutating func claimDoomed(
         backend: BackendID, limit: Int, token: LeaseToken, lease: Duration
     ) -> [DoomedCopy] {
+        guard safeguardRow.halt == nil else { return [] }
         let due = copies.values.filter { row in
             row.copy.backend == backend && row.copy.state == .doomed && (row.deleteNotBefore ?? 0) <= now
                 && row.claimUntil.map { $0 < now } ?? true

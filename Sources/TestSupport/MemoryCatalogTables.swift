@@ -38,6 +38,9 @@ package struct CatalogTables: Sendable {
     var conditionRows: [ConditionRecord] = []
     var eventRows: [EventRecord] = []
     var factors: [BucketID: FactorRow] = [:]
+    package var safeguardRow = Safeguard(epoch: 1)
+    var epochRaisedAt = Int64.min
+    var newestEpochSeen: Int64 = 0
     var inventoryRows: [BackendID: InventoryRow] = [:]
     var orphanRows: [OrphanAddress: OrphanRow] = [:]
     /// When a backend came into its phase.

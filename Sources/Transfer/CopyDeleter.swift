@@ -7,15 +7,23 @@ package struct CopyDeleter: Sendable {
 
     package init(context: TransferContext) { self.context = context }
 
+    private var backoff: RetryBackoff {
+        RetryBackoff(first: context.limits.deleteBackoff, max: context.limits.deleteBackoffMax)
+    }
+
+    /// 30 random bits as a fraction.
+    private func jitter() -> Double { Double(context.identifiers.makeNameSuffix() & 0x3FFF_FFFF) / Double(1 << 30) }
+
+    /// Not tried, for a reason that is likely to go away; counts as a failure.
+    package func postponed(_ doomed: DoomedCopy, evidence: String) -> DeletionResult {
+        .failed(retryAfter: backoff.pause(after: doomed.attempts, jitter: jitter()), evidence: evidence)
+    }
+
     package func delete(_ doomed: DoomedCopy) async -> DeletionResult {
-        let backoff = RetryBackoff(first: context.limits.deleteBackoff, max: context.limits.deleteBackoffMax)
-        // 30 random bits as a fraction.
-        let jitter = Double(context.identifiers.makeNameSuffix() & 0x3FFF_FFFF) / Double(1 << 30)
         guard let store = context.stores[doomed.copy.backend] else {
-            return .failed(
-                retryAfter: backoff.pause(after: doomed.attempts, jitter: jitter),
-                evidence: "no connection is configured")
+            return postponed(doomed, evidence: "no connection is configured")
         }
+        let jitter = jitter()
         var machine = DeleteProtocol(
             doomed, horizon: store.capabilities.lateArrivalHorizon, backoff: backoff, jitter: jitter)
         var effects = machine.start()

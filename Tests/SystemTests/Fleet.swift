@@ -41,6 +41,12 @@ final class Fleet: Sendable {
         guard stopped.status == 0 else { throw Failure("Postgres: \(stopped.errors)") }
     }
 
+    /// Starts Postgres again after `close`.
+    func startPostgres() async throws {
+        let started = try await Subprocess.run([Fleet.repository + "/scripts/postgres", "start", folder.path + "/pg"])
+        guard started.status == 0 else { throw Failure("Postgres: \(started.errors)") }
+    }
+
     func directory(_ name: String) -> String { folder.path + "/backends/" + name }
 
     /// Three backends on directories, as in the quick start.

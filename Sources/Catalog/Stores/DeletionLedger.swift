@@ -25,7 +25,7 @@ package enum DeletionResult: Sendable, Equatable {
 
 /// The deletion queue, which is the `doomed` rows themselves; each call is one transaction.
 package protocol DeletionLedger: Sendable {
-    /// Claims due `doomed` copies of the backend; durable before any DELETE leaves.
+    /// Claims due `doomed` copies of the backend; durable before any DELETE leaves. None while the safeguard halts.
     func claimDoomed(backend: BackendID, limit: Int, token: LeaseToken, lease: Duration) async throws(CatalogError)
         -> [DoomedCopy]
     /// Ends the claim; rows that became `gone` are removed later.

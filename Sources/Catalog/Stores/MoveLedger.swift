@@ -42,6 +42,8 @@ package enum DoomOutcome: Sendable, Equatable {
     case kept(others: Int, required: Int)
     /// It is not live any more.
     case notLive
+    /// The catalog may have gone back in time: nothing is doomed until an operator has looked.
+    case halted
 }
 
 package struct DoomRequest: Sendable, Equatable {

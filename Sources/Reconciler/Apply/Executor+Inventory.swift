@@ -19,7 +19,7 @@ extension Executor {
         // A backend that is away may hold the marker that says that the catalog went back in time: then orphans are all that
         // is left of what was written since.
         let declared = observed.fleet.backends.filter { $0.isDeclared && $0.phase != .retired }
-        guard declared.allSatisfy({ observed.isConfirmed($0) }) else { return }
+        guard observed.mayDestroy, declared.allSatisfy({ observed.isConfirmed($0) }) else { return }
         for record in declared {
             guard let store = context.stores[record.id] else { continue }
             try await doomOrphans(record, store, quarantine, &outcome)

@@ -118,7 +118,7 @@ extension Executor {
             do throws(CatalogError) {
                 switch try await mover.doom(request) {
                 case .doomed: doomed += 1
-                case .notLive: break
+                case .notLive, .halted: break
                 case .kept(let others, let required):
                     return .failed(evidence: "kept: \(others) of \(required) other copies")
                 }

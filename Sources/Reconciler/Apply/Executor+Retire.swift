@@ -21,6 +21,7 @@ extension Executor {
                     outcome.unknownObjects[record.id] = unknown
                     continue
                 }
+                try await EpochMarker.removeAll(store, keyPrefix: record.spec.keyPrefix)
                 try await store.delete(IdentityMarker.key(record.spec.keyPrefix), providerVersion: nil)
                 context.crashPlan.reached(.afterMarkerDelete)
             } catch {

@@ -13,9 +13,11 @@ package struct ReconcilerLedgers: Sendable {
     package var objects: any ObjectIndex
     package var status: any StatusLedger
     package var inventory: any InventoryLedger
+    package var safeguard: any SafeguardLedger
     package init(
         fleet: any FleetLedger, moves: any MoveLedger, writes: any WriteLedger, deletions: any DeletionLedger,
-        objects: any ObjectIndex, status: any StatusLedger, inventory: any InventoryLedger
+        objects: any ObjectIndex, status: any StatusLedger, inventory: any InventoryLedger,
+        safeguard: any SafeguardLedger
     ) {
         self.fleet = fleet
         self.moves = moves
@@ -24,6 +26,7 @@ package struct ReconcilerLedgers: Sendable {
         self.objects = objects
         self.status = status
         self.inventory = inventory
+        self.safeguard = safeguard
     }
 }
 
@@ -51,12 +54,17 @@ package struct Executor: Sendable {
     let ledgers: ReconcilerLedgers
     let context: TransferContext
     let limits: ReconcilerLimits
+    let epochs: ConfirmedEpochs
     let logger: Logger
 
-    package init(ledgers: ReconcilerLedgers, context: TransferContext, limits: ReconcilerLimits, logger: Logger) {
+    package init(
+        ledgers: ReconcilerLedgers, context: TransferContext, limits: ReconcilerLimits, epochs: ConfirmedEpochs,
+        logger: Logger
+    ) {
         self.ledgers = ledgers
         self.context = context
         self.limits = limits
+        self.epochs = epochs
         self.logger = logger
     }
 
@@ -71,7 +79,8 @@ package struct Executor: Sendable {
         for step in plan.phases where step.to != .retired { try await take(step, &outcome) }
         // Roles after these steps; a drain that was just begun is worked on in the next pass, seconds later.
         let planner = FleetPlanner(desired: desired, observed: observed)
-        for record in observed.fleet.backends where record.phase == .draining && planner.roles[record.id] == .leaving {
+        let leaving = observed.mayDestroy ? observed.fleet.backends : []
+        for record in leaving where record.phase == .draining && planner.roles[record.id] == .leaving {
             try await work(.leaving(record.id), planner, desired, &outcome)
         }
         let counted = planner.roles.filter { $0.value == .staying || $0.value == .away }.map { $0.key }.sorted()
@@ -82,13 +91,13 @@ package struct Executor: Sendable {
             let factor = desired.replication(of: bucket.name).factor
             try await work(.short(bucket: bucket.id, factor: factor, staying: counted), planner, desired, &outcome)
         }
-        if trims { try await trim(observed, planner, desired, &outcome) }
+        if trims, observed.mayDestroy { try await trim(observed, planner, desired, &outcome) }
         for record in observed.fleet.backends
         where observed.isTrusted(record) && (record.isDeclared || record.phase != .active) {
-            try await delete(on: record, &outcome)
+            try await delete(on: record, desired, &outcome)
         }
         try await takeInventory(observed, desired, &outcome)
-        try await retire(plan, observed, &outcome)
+        if observed.mayDestroy { try await retire(plan, observed, &outcome) }
         return outcome
     }
 
@@ -148,7 +157,9 @@ package struct Executor: Sendable {
 
     // MARK: Deletion
 
-    private func delete(on record: BackendRecord, _ outcome: inout PassOutcome) async throws(CatalogError) {
+    private func delete(
+        on record: BackendRecord, _ desired: DesiredState, _ outcome: inout PassOutcome
+    ) async throws(CatalogError) {
         let deleter = CopyDeleter(context: context)
         for _ in 0..<limits.batchesMax {
             let token = context.identifiers.makeLeaseToken()
@@ -156,8 +167,14 @@ package struct Executor: Sendable {
                 backend: record.id, limit: limits.deleteBatch, token: token, lease: limits.deleteLease)
             if claimed.isEmpty { return }
             context.crashPlan.reached(.afterDeleteClaim)
+            let check = try await confirmEpoch(on: record, readGrace: desired.fleet.safety.readGrace)
+            // Their claims run out by themselves.
+            if check == .halted { return }
             let results = await BoundedGroup.map(claimed, width: limits.concurrency * 2) { doomed in
-                (doomed.copy.id, await deleter.delete(doomed))
+                if case .failed(let evidence) = check {
+                    return (doomed.copy.id, deleter.postponed(doomed, evidence: evidence))
+                }
+                return (doomed.copy.id, await deleter.delete(doomed))
             }
             for (id, result) in results {
                 try await ledgers.deletions.settle(id, token: token, result)

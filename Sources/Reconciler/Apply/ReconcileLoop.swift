@@ -25,6 +25,9 @@ package struct ReconcileLoop: Sendable {
     /// When each backend was first found away, on the clock of `elapsed`.
     private let awaySince = Shared<[BackendID: Duration]>([:])
     private let lastTrim = Shared<Duration?>(nil)
+    /// When the backends' epochs were last read; nil: they are to be read now.
+    private let lastEpochs = Shared<Duration?>(nil)
+    private static let epochsPauseMax: Duration = .seconds(600)
     private static let trimPauseMax: Duration = .seconds(600)
 
     /// - Parameters:
@@ -48,10 +51,26 @@ package struct ReconcileLoop: Sendable {
     package func step(_ desired: DesiredState, specProblem: SpecProblem? = nil) async throws(CatalogError) -> (
         plan: Plan, outcome: PassOutcome
     ) {
+        do throws(CatalogError) {
+            return try await pass(desired, specProblem)
+        } catch {
+            // The database that comes back may be another.
+            lastEpochs.update { $0 = nil }
+            throw error
+        }
+    }
+
+    private func pass(_ desired: DesiredState, _ specProblem: SpecProblem?) async throws(CatalogError) -> (
+        plan: Plan, outcome: PassOutcome
+    ) {
         let began = elapsed()
-        let before = try await observe(desired)
+        let executor = executor()
+        var before = try await observe(desired)
+        var events: [EventRecord] = []
+        if let event = try await executor.guardAgainstRewind(&before, desired) { events.append(event) }
         let plan = FleetPlanner(desired: desired, observed: before).plan()
-        let outcome = try await executor().carryOut(plan, desired: desired, observed: before, trims: isTrimDue(plan))
+        var outcome = try await executor.carryOut(plan, desired: desired, observed: before, trims: isTrimDue(plan))
+        outcome.events += events
         let after = outcome.hasProgressed ? try await observe(desired) : before
         let next = outcome.hasProgressed ? FleetPlanner(desired: desired, observed: after).plan() : plan
         let conditions = StatusProjector(
@@ -79,8 +98,13 @@ package struct ReconcileLoop: Sendable {
     }
 
     private func observe(_ desired: DesiredState) async throws(CatalogError) -> ObservedState {
-        var observed = try await observer.observe()
         let now = elapsed()
+        let readsEpochs = lastEpochs.change { last in
+            if let before = last, now - before < ReconcileLoop.epochsPauseMax { return false }
+            last = now
+            return true
+        }
+        var observed = try await observer.observe(readsEpochs: readsEpochs)
         awaySince.update { since in
             for record in observed.fleet.backends {
                 if observed.isTrusted(record) {

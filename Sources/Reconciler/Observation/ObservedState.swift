@@ -11,6 +11,16 @@ package enum ProbeResult: Sendable, Equatable {
     case secretUnresolved(reason: String)
 }
 
+/// What a look at a backend found, with the newest epoch that is marked there if that was asked for.
+package struct ProbeAnswer: Sendable, Equatable {
+    package var result: ProbeResult
+    package var newestEpoch: Int64?
+    package init(result: ProbeResult, newestEpoch: Int64? = nil) {
+        self.result = result
+        self.newestEpoch = newestEpoch
+    }
+}
+
 /// Everything a plan is made from: the catalog and the live backends at one moment. Reading it changes nothing.
 package struct ObservedState: Sendable {
     package var fleet: FleetSnapshot
@@ -18,12 +28,17 @@ package struct ObservedState: Sendable {
     package var residues: [BackendID: BackendResidue]
     package var drains: [BackendID: DrainRecord]
     package var probes: [BackendID: ProbeResult]
+    /// Whether the catalog may be trusted to know what there is.
+    package var safeguard: Safeguard
+    /// The newest epoch's marker by name of the backend, of those that were asked for it.
+    package var newestEpochs: [String: Int64]
     /// Backends that have not answered for less than their repair delay: their copies still count as being there.
     package var awayBriefly: Set<BackendID>
     package init(
         fleet: FleetSnapshot, groups: [CopyGroup], residues: [BackendID: BackendResidue],
         drains: [BackendID: DrainRecord],
-        probes: [BackendID: ProbeResult], awayBriefly: Set<BackendID> = []
+        probes: [BackendID: ProbeResult], awayBriefly: Set<BackendID> = [], safeguard: Safeguard = Safeguard(epoch: 1),
+        newestEpochs: [String: Int64] = [:]
     ) {
         self.fleet = fleet
         self.groups = groups
@@ -31,7 +46,13 @@ package struct ObservedState: Sendable {
         self.drains = drains
         self.probes = probes
         self.awayBriefly = awayBriefly
+        self.safeguard = safeguard
+        self.newestEpochs = newestEpochs
     }
+
+    /// Why the catalog may have gone back in time; nil if nothing says so that was not looked at.
+    package var rewindEvidence: RewindEvidence? { safeguard.evidence(markers: newestEpochs) }
+    package var mayDestroy: Bool { safeguard.halt == nil && rewindEvidence == nil }
 
     /// Answering, with the marker that we wrote.
     package func isConfirmed(_ record: BackendRecord) -> Bool { probes[record.id] == .answered(.match) }
@@ -51,62 +72,74 @@ package struct ObservedState: Sendable {
 package struct Observer: Sendable {
     package static let probeLimit: Duration = .seconds(10)
 
-    private let ledger: any FleetLedger
+    private let ledger: any FleetLedger & SafeguardLedger
     private let readers: @Sendable () -> [BackendID: Result<any ObjectReading, SecretProblem>]
-    private let withinLimit: @Sendable (Duration, @escaping @Sendable () async -> ProbeResult) async -> ProbeResult?
+    private let withinLimit: @Sendable (Duration, @escaping @Sendable () async -> ProbeAnswer) async -> ProbeAnswer?
 
     /// - Parameters:
     ///   - readers: how each backend is reached now
     ///   - withinLimit: runs a probe and answers nil if it takes longer
     package init(
-        ledger: any FleetLedger,
+        ledger: any FleetLedger & SafeguardLedger,
         readers: @escaping @Sendable () -> [BackendID: Result<any ObjectReading, SecretProblem>],
-        withinLimit: @escaping @Sendable (Duration, @escaping @Sendable () async -> ProbeResult) async -> ProbeResult?
+        withinLimit: @escaping @Sendable (Duration, @escaping @Sendable () async -> ProbeAnswer) async -> ProbeAnswer?
     ) {
         self.ledger = ledger
         self.readers = readers
         self.withinLimit = withinLimit
     }
 
-    package func observe() async throws(CatalogError) -> ObservedState {
+    /// - Parameter readsEpochs: whether the backends are asked for their newest epoch, which costs a listing of each
+    package func observe(readsEpochs: Bool = true) async throws(CatalogError) -> ObservedState {
         let fleet = try await ledger.snapshot()
         let groups = try await ledger.copyGroups()
         var residues: [BackendID: BackendResidue] = [:]
         for backend in fleet.backends { residues[backend.id] = try await ledger.residue(backend.id) }
         let drains = try await ledger.drains()
+        let answers = await probe(fleet, readsEpochs: readsEpochs)
+        var newest: [String: Int64] = [:]
+        for record in fleet.backends { newest[record.name] = answers[record.id]?.newestEpoch }
+        // Read behind the markers: what was raised in between is not newer than the catalog.
         return ObservedState(
             fleet: fleet, groups: groups, residues: residues,
-            drains: Dictionary(drains.map { ($0.backend, $0) }) { first, _ in first }, probes: await probe(fleet))
+            drains: Dictionary(drains.map { ($0.backend, $0) }) { first, _ in first },
+            probes: answers.mapValues(\.result), safeguard: try await ledger.safeguard(), newestEpochs: newest)
     }
 
-    private func probe(_ fleet: FleetSnapshot) async -> [BackendID: ProbeResult] {
+    private func probe(_ fleet: FleetSnapshot, readsEpochs: Bool) async -> [BackendID: ProbeAnswer] {
         let readers = readers()
         let withinLimit = withinLimit
-        return await withTaskGroup(of: (BackendID, ProbeResult).self) { group in
+        return await withTaskGroup(of: (BackendID, ProbeAnswer).self) { group in
             for record in fleet.backends {
                 guard let reader = readers[record.id] else { continue }
                 switch reader {
-                case .failure(let problem): group.addTask { (record.id, .secretUnresolved(reason: problem.reason)) }
+                case .failure(let problem):
+                    group.addTask { (record.id, ProbeAnswer(result: .secretUnresolved(reason: problem.reason))) }
                 case .success(let store):
                     group.addTask {
-                        let result = await withinLimit(Observer.probeLimit) { await Observer.look(store, record) }
+                        let answer = await withinLimit(Observer.probeLimit) {
+                            await Observer.look(store, record, readsEpochs: readsEpochs)
+                        }
                         let late = StoreError(
                             .timedOut, mayArriveLate: false, evidence: "no answer within \(Observer.probeLimit)")
-                        return (record.id, result ?? .failed(late))
+                        return (record.id, answer ?? ProbeAnswer(result: .failed(late)))
                     }
                 }
             }
-            var probes: [BackendID: ProbeResult] = [:]
-            for await (id, result) in group { probes[id] = result }
-            return probes
+            var answers: [BackendID: ProbeAnswer] = [:]
+            for await (id, answer) in group { answers[id] = answer }
+            return answers
         }
     }
 
-    private static func look(_ store: any ObjectReading, _ record: BackendRecord) async -> ProbeResult {
+    private static func look(_ store: any ObjectReading, _ record: BackendRecord, readsEpochs: Bool) async -> ProbeAnswer {
         do throws(StoreError) {
-            return .answered(try await IdentityMarker.read(store, keyPrefix: record.spec.keyPrefix, uid: record.uid))
+            let finding = try await IdentityMarker.read(store, keyPrefix: record.spec.keyPrefix, uid: record.uid)
+            guard readsEpochs, finding == .match else { return ProbeAnswer(result: .answered(finding)) }
+            let epochs = try await EpochMarker.all(store, keyPrefix: record.spec.keyPrefix)
+            return ProbeAnswer(result: .answered(finding), newestEpoch: epochs.last)
         } catch {
-            return .failed(error)
+            return ProbeAnswer(result: .failed(error))
         }
     }
 }

@@ -56,11 +56,27 @@ package struct FleetPlanner {
             trimDelay: desired.fleet.safety.trimDelay, doomed: Plan.Effect(), blockers: [])
         planPhases(&plan)
         planCopies(&plan)
+        if let blocker = safeguard() { plan.blockers.insert(blocker, at: 0) }
         for backend in observed.fleet.backends {
             let tally = observed.fleet.usage[backend.id]?.doomed ?? BackendUsage.Tally()
             plan.doomed.add(tally.copies, tally.bytes)
         }
         return plan
+    }
+
+    private func safeguard() -> Blocker? {
+        let subject = Subject(.fleet, desired.fleet.name)
+        let rule = "Copies are made, none is dropped or deleted."
+        if let halt = observed.safeguard.halt {
+            return Blocker(
+                subject, .catalogRewound,
+                message: "\(halt.evidence). \(rule) If the database is the right one: sluice confirm-catalog \(halt.token)")
+        }
+        return observed.rewindEvidence.map { evidence in
+            Blocker(
+                subject, .catalogRewound,
+                message: "\(evidence.description). \(rule) The next pass prints the token that ends this.")
+        }
     }
 
     // MARK: Changes of the spec

@@ -53,6 +53,11 @@ package enum StatusRenderer {
         if let fleet = status.conditions.first(where: { $0.subject.kind == .fleet && $0.type == .ready }) {
             lines += ["", "fleet: \(fleet.message)"]
         }
+        if let deletes = status.conditions.first(where: { $0.subject.kind == .fleet && $0.type == .deletesHealthy }),
+            deletes.status == .no
+        {
+            lines.append("fleet: DeletesHealthy=False \(deletes.reason.rawValue): \(deletes.message)")
+        }
         if let spec = status.conditions.first(where: { $0.subject.kind == .fleet && $0.type == .specAccepted }),
             spec.status == .no
         {

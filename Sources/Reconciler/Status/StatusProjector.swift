@@ -29,7 +29,11 @@ struct StatusProjector {
         let subject = Subject(.fleet, desired.fleet.name)
         let revision = observed.fleet.revision
         let repair = plan.repair.copies
+        let halt = plan.blockers.first { $0.reason == .catalogRewound }
         return [
+            ConditionRecord(
+                subject, .deletesHealthy, halt == nil ? .yes : .no, halt?.reason ?? .deletesHealthy,
+                halt?.message ?? "nothing is held back", observedGeneration: revision),
             specProblem.map { problem in
                 ConditionRecord(
                     subject, .specAccepted, .no, problem.reason, problem.message, observedGeneration: revision)

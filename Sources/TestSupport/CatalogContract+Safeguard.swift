@@ -1,0 +1,53 @@
+import Catalog
+
+extension CatalogContract {
+    static let safeguard: [CatalogPromise] = [
+        CatalogPromise("the epoch is raised when its last raise is old enough, and not while the reconciler is halted") {
+            stores in
+            _ = try await CatalogScene.open(stores)
+            let first = try unwrap(try await stores.safeguard.raiseEpoch(minAge: .zero))
+            try expectEqual(try await stores.safeguard.raiseEpoch(minAge: .seconds(3600)), first)
+            try expectEqual(try await stores.safeguard.raiseEpoch(minAge: .zero), first + 1)
+            try expectEqual(try await stores.safeguard.safeguard().epoch, first + 1)
+            try await stores.safeguard.halt("a reason", newestEpoch: 40)
+            try expect(try await stores.safeguard.raiseEpoch(minAge: .seconds(3600)) == nil)
+        },
+        CatalogPromise("a halt keeps the reconciler from dooming and deleting until its own token ends it") { stores in
+            let scene = try await CatalogScene.open(stores)
+            let kept = try await scene.put("k", on: ["a", "b"])
+            try await scene.put("l", on: ["a"])
+            _ = try await stores.writes.delete(bucket: scene.bucket, [DeleteRequest(key: "l")], readGrace: .zero)
+            for _ in 0..<2 { _ = try await scene.round("a", ["lost"]) }
+            try await stores.safeguard.halt("the first", newestEpoch: 40)
+            try await stores.safeguard.halt("the second", newestEpoch: 50)
+            let halt = try unwrap(try await stores.safeguard.safeguard().halt)
+            try expectEqual(halt.evidence, "the first")
+            let request = DoomRequest(
+                copy: try await scene.copy("k", on: "a").id, version: kept.version, factor: 1,
+                counted: [try scene.id("b")], readGrace: .zero)
+            try expectEqual(try await stores.moves.doom(request), .halted)
+            try expectEqual(try await scene.due(), [])
+            let orphan = try await scene.dueOrphans("a")[0]
+            try expectEqual(try await scene.doom(orphan), .notOrphan)
+            try await scene.put("k", on: ["c"])
+            try expect(try await scene.current("k") != nil, "clients go on")
+
+            try expect(!(try await stores.safeguard.confirmCatalog(token: "another", identity: nil)))
+            let identity = DatabaseIdentity(systemIdentifier: "7", timeline: "00000002")
+            try expect(try await stores.safeguard.confirmCatalog(token: halt.token, identity: identity))
+            let after = try await stores.safeguard.safeguard()
+            try expectEqual(after.epoch, 51, "behind every marker that was seen")
+            try expectEqual(after.recorded, identity)
+            try expect(after.halt == nil)
+            try expect(!(try await stores.safeguard.confirmCatalog(token: halt.token, identity: nil)), "once")
+            try expectEqual(try await scene.due().count, 3)
+            try expectEqual(try await scene.doom(orphan), .doomed)
+        },
+        CatalogPromise("the database's identity is remembered once, and the next is the operator's to accept") { stores in
+            let first = DatabaseIdentity(systemIdentifier: "1", timeline: "00000001")
+            let second = DatabaseIdentity(systemIdentifier: "2", timeline: "00000001")
+            for identity in [first, second] { try await stores.safeguard.recordIdentity(identity) }
+            try expectEqual(try await stores.safeguard.safeguard().recorded, first)
+        },
+    ]
+}
