@@ -66,7 +66,7 @@ enum Command: String, CaseIterable, Sendable {
         case .validate: "[PATH]"
         case .export: "[BUCKET]"
         case .help: "[COMMAND]"
-        case .object: "locate BUCKET/KEY"
+        case .object: "locate BUCKET/KEY | lost"
         case .inventory: "[BACKEND]"
         case .okToStop, .safeToRemove: "NAME"
         case .confirmCatalog: "TOKEN"
@@ -132,7 +132,8 @@ enum Command: String, CaseIterable, Sendable {
         case .object:
             """
             Shows the current version of an object, and the names that its copies have on their backends. A person who has
-            lost everything but a backend finds the file under that name.
+            lost everything but a backend finds the file under that name. With 'lost': the objects whose last copy went with a
+            backend that was abandoned.
             """
         case .inventory:
             """

@@ -111,6 +111,35 @@ final class Instance: Sendable {
         }
     }
 
+    /// For commands that only read: whether the database has what this release reads.
+    func requireSchema() async throws(CommandFailure) {
+        let level = try await schemaLevel()
+        if level == 0 {
+            throw CommandFailure(
+                .failure, "this database has no Sluice in it yet: start 'sluice serve' or run 'sluice reconcile' first")
+        }
+        if level != Migrations.newest { throw Instance.otherSchema(level) }
+    }
+
+    /// Whether there is anything in the database at all; what there is must be of this release.
+    func hasSchema() async throws(CommandFailure) -> Bool {
+        let level = try await schemaLevel()
+        guard level == 0 || level == Migrations.newest else { throw Instance.otherSchema(level) }
+        return level > 0
+    }
+
+    private func schemaLevel() async throws(CommandFailure) -> Int {
+        do throws(CatalogError) { return try await Migrations.level(database) } catch { throw Instance.failure(error) }
+    }
+
+    private static func otherSchema(_ level: Int) -> CommandFailure {
+        let remedy =
+            level < Migrations.newest
+            ? "'sluice serve' or 'sluice reconcile' of this release brings it up to date" : "use a newer release"
+        return CommandFailure(
+            .failure, "the database has schema \(level), this release reads \(Migrations.newest): \(remedy)")
+    }
+
     /// Some databases that speak Postgres accept advisory locks and ignore them; drains would then miss writes.
     func verifyGate() async throws(CommandFailure) {
         do throws(CatalogError) {

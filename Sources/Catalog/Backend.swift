@@ -38,10 +38,12 @@ package struct BackendRecord: Sendable, Equatable {
     package var generation: Int64
     /// Whether the marker was written once; from then on its absence is a mismatch.
     package var isMarked: Bool
+    /// Given up by its operator for good: its copies count for nothing, and their rows are being ended.
+    package var isAbandoned: Bool
 
     package init(
         id: BackendID, uid: ID128, name: String, phase: BackendPhase, isDeclared: Bool, spec: BackendSpec,
-        generation: Int64, isMarked: Bool
+        generation: Int64, isMarked: Bool, isAbandoned: Bool = false
     ) {
         self.id = id
         self.uid = uid
@@ -51,6 +53,7 @@ package struct BackendRecord: Sendable, Equatable {
         self.spec = spec
         self.generation = generation
         self.isMarked = isMarked
+        self.isAbandoned = isAbandoned
     }
 }
 

@@ -118,6 +118,7 @@ package enum Reason: String, Sendable, CaseIterable {
     case purging = "Purging"
     case unknownObjectsFound = "UnknownObjectsFound"
     case retired = "Retired"
+    case abandoned = "Abandoned"
     case notDraining = "NotDraining"
     case nothingStored = "NothingStored"
     case undeclared = "Undeclared"

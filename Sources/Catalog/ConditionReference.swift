@@ -83,6 +83,9 @@ extension Reason {
             ConditionReference(
                 "objects look like ours, and no row names them",
                 "wait for safety.orphanQuarantine; what the inventory finds foreign is removed by hand")
+        case .abandoned:
+            ConditionReference(
+                "the operator gave the backend up with its sole copies", "`sluice object lost` lists what was lost")
         case .retired: ConditionReference("emptied, verified and retired", "delete its document")
         case .notDraining: ConditionReference("state is active", "nothing")
         case .nothingStored: ConditionReference("nothing is left", "retire it")

@@ -7,15 +7,15 @@ extension PostgresCatalogStore: FleetLedger {
     private static let snapshotSQL = """
         SELECT * FROM (
         SELECT 'revision' AS kind, 0, NULL::uuid, digest AS name, NULL, false, false, NULL, revision, (extract(epoch FROM accepted_at) * 1000000)::bigint,
-            0, 0, 0, 0, 0, NULL AS owner, NULL::text[] AS settings FROM (SELECT * FROM spec_revision ORDER BY revision DESC LIMIT 1) r
+            0, 0, 0, 0, 0, NULL AS owner, NULL::text[] AS settings, false AS abandoned FROM (SELECT * FROM spec_revision ORDER BY revision DESC LIMIT 1) r
         UNION ALL
         SELECT 'backend', b.id, b.uid, b.name, b.phase, b.declared, b.marked, b.spec, b.generation,
             sum(u.writing_copies)::bigint, sum(u.writing_bytes)::bigint, sum(u.live_copies)::bigint, sum(u.live_bytes)::bigint,
-            sum(u.doomed_copies)::bigint, sum(u.doomed_bytes)::bigint, NULL, NULL
+            sum(u.doomed_copies)::bigint, sum(u.doomed_bytes)::bigint, NULL, NULL, b.abandoned_at IS NOT NULL
         FROM backend b JOIN backend_usage u ON u.backend_id = b.id WHERE b.phase <> 'retired' GROUP BY b.id
         UNION ALL
         SELECT 'bucket', id, NULL, name, NULL, declared, false, NULL, 0, (extract(epoch FROM created_at) * 1000000)::bigint,
-            0, 0, 0, 0, 0, owner, settings FROM bucket WHERE deleted_at IS NULL
+            0, 0, 0, 0, 0, owner, settings, false FROM bucket WHERE deleted_at IS NULL
         ) x ORDER BY kind, name COLLATE "C"
         """
 
@@ -52,7 +52,7 @@ extension PostgresCatalogStore: FleetLedger {
                 id: id, uid: ID128(rows.uuid(row, 2)), name: rows.text(row, 3), phase: phase,
                 isDeclared: rows.bool(row, 5),
                 spec: try BackendSpecText.decode(rows.text(row, 7)), generation: rows.int8(row, 8),
-                isMarked: rows.bool(row, 6)))
+                isMarked: rows.bool(row, 6), isAbandoned: rows.bool(row, 17)))
         func tally(_ column: Int) -> BackendUsage.Tally {
             BackendUsage.Tally(copies: rows.int8(row, column), bytes: ByteCount(rows.int8(row, column + 1)))
         }
@@ -137,6 +137,37 @@ extension PostgresCatalogStore: FleetLedger {
                 backend: BackendID(rows.int4(row, 0)), startedAt: rows.int8(row, 1),
                 finishedAt: rows.optionalInt8(row, 2),
                 totalCopies: rows.int8(row, 3), totalBytes: ByteCount(rows.int8(row, 4)))
+        }
+    }
+
+    package func abandon(_ backend: BackendID, soleCopiesMax: Int64) async throws(CatalogError) -> AbandonOutcome {
+        let rows = try await write(
+            "SELECT outcome, sole FROM abandon_v1($1,$2)", [.int4(backend.raw), .int8(soleCopiesMax)])
+        switch rows.text(0, 0) {
+        case "abandoned": return .abandoned(soleCopies: rows.int8(0, 1))
+        case "refused": return .refused(soleCopies: rows.int8(0, 1))
+        case "notDraining": return .notDraining
+        case let other: throw .internalError(evidence: "abandon outcome \(other)")
+        }
+    }
+
+    package func endAbandoned(_ backend: BackendID, limit: Int) async throws(CatalogError) -> Int {
+        Int(
+            try await write("SELECT end_abandoned_v1($1,$2)", [.int4(backend.raw), .int4(Int32(limit))]).int4(0, 0))
+    }
+
+    package func lostObjects(after: VersionID?, limit: Int) async throws(CatalogError) -> [LostObject] {
+        let first = ID128(high: 0, low: 0)
+        let rows = try await read(
+            """
+            SELECT bucket_id, key, version_id, size, coalesce(etag, ''), backend_id, (extract(epoch FROM lost_at) * 1000000)::bigint
+            FROM lost_object WHERE version_id > $1 ORDER BY version_id LIMIT $2
+            """, [.uuid((after?.raw ?? first).uuid), .int4(Int32(limit))])
+        return (0..<rows.count).map { row in
+            LostObject(
+                bucket: BucketID(rows.int4(row, 0)), key: rows.text(row, 1),
+                version: VersionID(ID128(rows.uuid(row, 2))), size: rows.int8(row, 3), etag: rows.text(row, 4),
+                backend: BackendID(rows.int4(row, 5)), lostAt: rows.int8(row, 6))
         }
     }
 

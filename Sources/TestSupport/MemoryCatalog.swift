@@ -17,6 +17,7 @@ package final class MemoryCatalog: Sendable {
         case safeguard, raiseEpoch, halt, confirm
         case snapshot, accept, changePhase, recordMarked, residue, drains, copyGroups
         case conditions, publish, events
+        case abandon, endAbandoned, lostObjects
     }
 
     package enum Fault: Sendable, Equatable {
@@ -229,6 +230,20 @@ extension MemoryCatalog: FleetLedger {
     }
     package func drains() async throws(CatalogError) -> [DrainRecord] {
         try run(.drains) { (tables) throws(CatalogError) in tables.drains() }
+    }
+    package func abandon(_ backend: BackendID, soleCopiesMax: Int64) async throws(CatalogError) -> AbandonOutcome {
+        try run(.abandon) { (tables) throws(CatalogError) in tables.abandon(backend, soleCopiesMax: soleCopiesMax) }
+    }
+    package func endAbandoned(_ backend: BackendID, limit: Int) async throws(CatalogError) -> Int {
+        try run(.endAbandoned) { (tables) throws(CatalogError) in try tables.endAbandoned(backend, limit: limit) }
+    }
+    package func lostObjects(after: VersionID?, limit: Int) async throws(CatalogError) -> [LostObject] {
+        try run(.lostObjects) { (tables) throws(CatalogError) in
+            let rest = tables.lostRows.sorted { $0.version < $1.version }.filter { row in
+                after.map { $0 < row.version } ?? true
+            }
+            return Array(rest.prefix(limit))
+        }
     }
     package func copyGroups() async throws(CatalogError) -> [CopyGroup] {
         try run(.copyGroups) { (tables) throws(CatalogError) in tables.copyGroups() }

@@ -38,6 +38,7 @@ package struct CatalogTables: Sendable {
     var conditionRows: [ConditionRecord] = []
     var eventRows: [EventRecord] = []
     var factors: [BucketID: FactorRow] = [:]
+    var lostRows: [LostObject] = []
     package var safeguardRow = Safeguard(epoch: 1)
     var epochRaisedAt = Int64.min
     var newestEpochSeen: Int64 = 0

@@ -75,6 +75,15 @@ package enum CopyMetadata {
             self.headers = headers
             self.isTruncated = isTruncated
         }
+
+        /// Whether it says what the name of its object says.
+        package func describes(_ parts: PhysicalName.Parts) -> Bool {
+            guard version == parts.version, bucket.utf8.elementsEqual(parts.bucket.utf8) else { return false }
+            switch parts.key {
+            case .plain(let name): return key.utf8.elementsEqual(name.utf8)
+            case .hashed(let hash): return Hex.encode(Digest.hash(.sha256, key)) == hash
+            }
+        }
     }
 
     /// Nil unless the metadata is of a copy of ours, in a format that this release knows.

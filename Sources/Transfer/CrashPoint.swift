@@ -19,6 +19,7 @@ package enum CrashPoint: String, Sendable, CaseIterable {
     case afterDrainFinish = "after-drain-finish"
     case afterRetiring = "after-retiring"
     case afterMarkerDelete = "after-marker-delete"
+    case afterAbandon = "after-abandon"
     case afterEpochMarker = "after-epoch-marker"
     case afterOrphanDoom = "after-orphan-doom"
 }

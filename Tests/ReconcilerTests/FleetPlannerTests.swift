@@ -84,6 +84,36 @@ import Transfer
         #expect(plan.blockers.first?.example == "photos/a.jpg")
     }
 
+    @Test func `giving up a backend takes the token that names the loss, and no greater one`() throws {
+        var lost = record(1, "lost", .draining)
+        let groups = [
+            group([1], versions: 41, bytes: 41_000), group([1, 2], versions: 5, bytes: 5_000),
+            group([2, 3], versions: 9, bytes: 9_000),
+        ]
+        func plan(_ token: String, _ groups: [CopyGroup]) -> Plan {
+            let state = observed(
+                [lost, record(2, "b"), record(3, "c")], groups: groups,
+                residues: [BackendID(1): BackendResidue(live: 46)])
+            let wanted = [spec("lost", .removed, removal: .abandon(token: token)), spec("b"), spec("c")]
+            return FleetPlanner(desired: desired(wanted), observed: state).plan()
+        }
+        let first = plan("?", groups)
+        let refusal = try #require(first.blockers.first { $0.reason == .removalRefused })
+        #expect(refusal.copies == 41 && first.abandons.isEmpty && refusal.example == "photos/a.jpg")
+        let words = refusal.message.split(separator: " ").map(String.init)
+        let token = try #require(words.first { $0.hasPrefix("lose-41-") })
+        #expect(plan(token, groups).abandons.map(\.soleCopies) == [41])
+        let fewer = [group([1], versions: 40, bytes: 40_000)]
+        #expect(plan(token, fewer).abandons.map(\.soleCopies) == [40], "less is lost than was agreed")
+        let more = [group([1], versions: 42, bytes: 42_000)]
+        #expect(plan(token, more).abandons.isEmpty)
+        #expect(AbandonToken(token, of: ID128(high: 0, low: 2)) == nil, "another backend's")
+        #expect(AbandonToken("lose-41-0000", of: ID128(high: 0, low: 1)) == nil)
+        lost.isAbandoned = true
+        let after = plan(token, groups)
+        #expect(after.abandons.isEmpty && !after.blockers.contains { $0.reason == .removalRefused })
+    }
+
     struct Edit: Sendable {
         var state: DesiredBackendState
         var removal = RemovalPolicy.whenEmpty
@@ -112,7 +142,12 @@ import Transfer
         Edit(
             state: .removed, removal: .purge, phase: .retiring, residue: BackendResidue(waitingHorizon: 1),
             expected: nil),
-        Edit(state: .removed, removal: .abandon(token: "x"), phase: .drained, expected: nil, blocked: .removalRefused),
+        Edit(
+            state: .removed, removal: .abandon(token: "x"), phase: .active, expected: .draining,
+            blocked: .removalRefused),
+        Edit(
+            state: .removed, removal: .abandon(token: "x"), phase: .draining, residue: BackendResidue(live: 1),
+            expected: nil, blocked: .removalRefused),
     ])
     func `an edit of the state means one step`(edit: Edit) {
         let state = observed(

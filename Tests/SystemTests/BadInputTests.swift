@@ -24,6 +24,21 @@ import Testing
         try await fleet.close()
     }
 
+    @Test func `a database that Sluice never used is planned for, and the others say what to do first`() async throws {
+        let fleet = try await Fleet()
+        try fleet.writeSpec(fleet.directories())
+        let plan = try await fleet.sluice("reconcile", "--dry-run", "--detailed-exitcode")
+        #expect(plan.status == 2 && plan.output.contains("+ backend/disk1"), "\(plan.output)\(plan.errors)")
+        #expect(try await fleet.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == "0")
+        for verb in [["status"], ["events"], ["inventory"], ["object", "locate", "photos/k"], ["diff"]] {
+            let answer = try await Subprocess.run([Fleet.binary] + verb, environment: fleet.environment)
+            #expect(answer.status == 1 && answer.errors.contains("start 'sluice serve'"), "\(verb): \(answer.errors)")
+        }
+        #expect(try await fleet.sluice("reconcile").status == 0)
+        #expect(try await fleet.sluice("reconcile", "--dry-run", "--detailed-exitcode").status == 0)
+        try await fleet.close()
+    }
+
     @Test func `wrong credentials, a missing database and a port in use are told apart`() async throws {
         let fleet = try await Fleet()
         try fleet.writeSpec(fleet.directories())

@@ -19,6 +19,7 @@ struct AdviceCommand {
 
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
+        try await instance.requireSchema()
         guard let name = invocation.operands.first else {
             throw CommandFailure(.usage, "\(invocation.command.rawValue) needs the name of a backend")
         }

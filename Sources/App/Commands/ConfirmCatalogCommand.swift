@@ -15,6 +15,7 @@ struct ConfirmCatalogCommand {
 
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
+        try await instance.requireSchema()
         let safeguard = try await catalogCall { () async throws(CatalogError) in
             try await instance.catalog.safeguard()
         }

@@ -16,6 +16,7 @@ struct DiffCommand {
 
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
+        try await instance.requireSchema()
         let spec = try await SpecSource(path: try invocation.required(.spec), pool: instance.pool).loaded()
         let accepted: String
         do throws(CatalogError) { accepted = try await instance.catalog.acceptedText() } catch {

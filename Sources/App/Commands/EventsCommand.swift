@@ -18,6 +18,7 @@ struct EventsCommand {
 
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
+        try await instance.requireSchema()
         let events: [EventRecord]
         do throws(CatalogError) { events = try await instance.catalog.events(limit: EventsCommand.shownMax) } catch {
             throw Instance.failure(error)

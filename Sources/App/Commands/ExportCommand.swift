@@ -17,6 +17,7 @@ struct ExportCommand {
 
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
+        try await instance.requireSchema()
         let desired = try await SpecSource(path: try invocation.required(.spec), pool: instance.pool).loaded().desired
         let buckets: [BucketRecord]
         do throws(CatalogError) { buckets = try await instance.catalog.snapshot().buckets } catch {

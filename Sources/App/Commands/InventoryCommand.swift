@@ -21,6 +21,7 @@ struct InventoryCommand {
 
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
+        try await instance.requireSchema()
         let isJSON = try invocation.wantsJSON()
         do throws(CatalogError) {
             let fleet = try await instance.catalog.snapshot()

@@ -16,9 +16,11 @@ struct ObjectCommand {
 
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
+        if invocation.operands == ["lost"] { return try await lost() }
         guard invocation.operands.count == 2, invocation.operands[0] == "locate",
             let slash = invocation.operands[1].firstIndex(of: "/"), slash != invocation.operands[1].startIndex
-        else { throw CommandFailure(.usage, "usage: sluice object locate BUCKET/KEY") }
+        else { throw CommandFailure(.usage, "usage: sluice object locate BUCKET/KEY, or sluice object lost") }
+        try await instance.requireSchema()
         let bucketName = String(invocation.operands[1][..<slash])
         let key = String(invocation.operands[1][invocation.operands[1].index(after: slash)...])
         let fleet: FleetSnapshot
@@ -36,6 +38,43 @@ struct ObjectCommand {
         }
         guard let placed else { throw CommandFailure(.failure, "there is no object \(bucketName)/\(key)") }
         Terminal.print(try invocation.wantsJSON() ? json(placed, fleet).indented : text(placed, fleet))
+        return .ok
+    }
+
+    /// Objects whose last copy went with a backend that was abandoned.
+    private func lost() async throws(CommandFailure) -> ExitCode {
+        try await instance.requireSchema()
+        let isJSON = try invocation.wantsJSON()
+        do throws(CatalogError) {
+            let fleet = try await instance.catalog.snapshot()
+            let buckets = Dictionary(fleet.buckets.map { ($0.id, $0.name) }) { first, _ in first }
+            var last: VersionID?
+            var objects: [JSONValue] = []
+            while true {
+                let page = try await instance.catalog.lostObjects(after: last, limit: 1000)
+                for one in page {
+                    let name = buckets[one.bucket] ?? "bucket \(one.bucket.raw)"
+                    let time = WallTime(microseconds: one.lostAt).rfc3339
+                    if isJSON {
+                        objects.append(
+                            .object([
+                                ("bucket", .string(name)), ("key", .string(one.key)),
+                                ("version", .string(one.version.description)), ("size", .int(one.size)),
+                                ("etag", .string(one.etag)), ("lostAt", .string(time)),
+                            ]))
+                    } else {
+                        Terminal.print("\(time)  \(one.size)  \(name)/\(one.key)")
+                    }
+                }
+                guard page.count == 1000 else { break }
+                last = page.last?.version
+            }
+            if isJSON {
+                Terminal.print(JSONValue.object([("formatVersion", "1.0"), ("lost", .array(objects))]).indented)
+            }
+        } catch {
+            throw Instance.failure(error)
+        }
         return .ok
     }
 

@@ -31,11 +31,10 @@ struct ReconcileCommand {
     /// Holds no executor: it observes, plans and prints.
     private func dryRun(_ desired: DesiredState) async throws(CommandFailure) -> ExitCode {
         let plan: Plan
-        do throws(CatalogError) {
-            await instance.registry.update(try await instance.catalog.snapshot(), desired)
-            plan = FleetPlanner(desired: desired, observed: try await instance.observer.observe()).plan()
-        } catch {
-            throw Instance.failure(error)
+        if try await !instance.hasSchema() {
+            plan = FleetPlanner(desired: desired, observed: .nothing).plan()
+        } else {
+            plan = try await planned(desired)
         }
         Terminal.print(
             try invocation.wantsJSON()
@@ -43,6 +42,15 @@ struct ReconcileCommand {
                 : PlanTextRenderer(usesColour: invocation.wantsColour).render(plan, source: path))
         if !plan.blockers.isEmpty { return .blocked }
         return invocation.has(.detailedExitcode) && !plan.isEmpty ? .changesPending : .ok
+    }
+
+    private func planned(_ desired: DesiredState) async throws(CommandFailure) -> Plan {
+        do throws(CatalogError) {
+            await instance.registry.update(try await instance.catalog.snapshot(), desired)
+            return FleetPlanner(desired: desired, observed: try await instance.observer.observe()).plan()
+        } catch {
+            throw Instance.failure(error)
+        }
     }
 
     private func converge(_ spec: LoadedSpec) async throws(CommandFailure) -> ExitCode {

@@ -16,6 +16,7 @@ struct StatusCommand {
 
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
+        try await instance.requireSchema()
         let wantsJSON = try invocation.wantsJSON()
         var last = ""
         repeat {

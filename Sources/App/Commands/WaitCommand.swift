@@ -21,6 +21,7 @@ struct WaitCommand {
         let subject = try subject()
         let (type, wanted) = try condition()
         let limit = try timeout()
+        try await instance.requireSchema()
         let began = SystemClock.elapsed()
         while true {
             let found: ConditionRecord?

@@ -121,6 +121,38 @@ package struct DrainRecord: Sendable, Equatable {
     }
 }
 
+package enum AbandonOutcome: Sendable, Equatable {
+    /// From now on its copies count for nothing; `soleCopies` of them were the last of their version.
+    case abandoned(soleCopies: Int64)
+    /// More versions have their only copy there than the operator agreed to lose.
+    case refused(soleCopies: Int64)
+    /// It takes new copies, or is retired: a backend is abandoned while it drains.
+    case notDraining
+}
+
+/// A version whose last copy went with an abandoned backend.
+package struct LostObject: Sendable, Equatable {
+    package var bucket: BucketID
+    package var key: String
+    package var version: VersionID
+    package var size: Int64
+    package var etag: String
+    package var backend: BackendID
+    /// Microseconds since 1970; 0 when it is handed in.
+    package var lostAt: Int64
+    package init(
+        bucket: BucketID, key: String, version: VersionID, size: Int64, etag: String, backend: BackendID, lostAt: Int64
+    ) {
+        self.bucket = bucket
+        self.key = key
+        self.version = version
+        self.size = size
+        self.etag = etag
+        self.backend = backend
+        self.lostAt = lostAt
+    }
+}
+
 /// Accepted specs, backends and their phases; each call is one transaction.
 package protocol FleetLedger: Sendable {
     func snapshot() async throws(CatalogError) -> FleetSnapshot
@@ -133,6 +165,13 @@ package protocol FleetLedger: Sendable {
     func recordMarked(_ backend: BackendID) async throws(CatalogError)
     func residue(_ backend: BackendID) async throws(CatalogError) -> BackendResidue
     func drains() async throws(CatalogError) -> [DrainRecord]
+    /// Exclusive gate; the sole copies are counted inside, and must be no more than `soleCopiesMax`. Cannot be undone.
+    func abandon(_ backend: BackendID, soleCopiesMax: Int64) async throws(CatalogError) -> AbandonOutcome
+    /// Ends up to `limit` copies of an abandoned backend: their rows become gone. A version whose last copy that was is
+    /// recorded as lost, and its key is free again. Returns how many copies ended.
+    func endAbandoned(_ backend: BackendID, limit: Int) async throws(CatalogError) -> Int
+    /// By version, behind `after`.
+    func lostObjects(after: VersionID?, limit: Int) async throws(CatalogError) -> [LostObject]
     /// All current versions, grouped; one read-only statement.
     func copyGroups() async throws(CatalogError) -> [CopyGroup]
 }

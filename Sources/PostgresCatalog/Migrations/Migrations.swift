@@ -6,10 +6,22 @@ package enum Migrations {
     private static let all = [
         Migration001Tables.sql, Migration002Writes.sql, Migration003Movement.sql, Migration004Fleet.sql,
         Migration005Buckets.sql, Migration006Inventory.sql, Migration007Safeguard.sql,
+        Migration008Abandon.sql,
     ]
 
     /// What this release needs; a newer schema is refused, since it may have dropped what this release uses.
     package static let newest = all.count
+
+    /// Which of them the database has had; 0 for one that Sluice never used. Reads only.
+    package static func level(_ pool: PostgresPool) async throws(CatalogError) -> Int {
+        do throws(PostgresError) {
+            let table = try await pool.execute("SELECT to_regclass('schema_migration') IS NOT NULL")
+            guard table.bool(0, 0) else { return 0 }
+            return Int(try await pool.execute("SELECT coalesce(max(number), 0) FROM schema_migration").int4(0, 0))
+        } catch {
+            throw CatalogError(error)
+        }
+    }
 
     /// Brings the schema up to date, one transaction a step, under a lock so that instances that start together take turns.
     package static func run(_ pool: PostgresPool) async throws(CatalogError) {

@@ -1,5 +1,4 @@
 import Catalog
-import Crypto
 import S3
 import Spec
 import Telemetry
@@ -99,7 +98,7 @@ extension Executor {
                     if error.code == .noSuchKey { continue }
                     break
                 }
-                guard Executor.describes(found.metadata, parts) else {
+                guard CopyMetadata.parse(found.metadata)?.describes(parts) == true else {
                     try await ledgers.inventory.markForeign(orphan)
                     continue
                 }
@@ -116,16 +115,5 @@ extension Executor {
             EventRecord(
                 Subject(.backend, record.name), isWarning: false, .orphansRemoved,
                 "\(Grouped.number(Int64(doomed))) objects that no row named are deleted after their quarantine"))
-    }
-
-    /// Whether what an object says about itself is what its name says: anything else is not ours.
-    private static func describes(_ metadata: StoredMetadata, _ parts: PhysicalName.Parts) -> Bool {
-        guard let own = CopyMetadata.parse(metadata), own.version == parts.version,
-            own.bucket.utf8.elementsEqual(parts.bucket.utf8)
-        else { return false }
-        switch parts.key {
-        case .plain(let key): return own.key.utf8.elementsEqual(key.utf8)
-        case .hashed(let hash): return Hex.encode(Digest.hash(.sha256, own.key)) == hash
-        }
     }
 }

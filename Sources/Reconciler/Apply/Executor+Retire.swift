@@ -11,7 +11,13 @@ extension Executor {
 
     func retire(_ plan: Plan, _ observed: ObservedState, _ outcome: inout PassOutcome) async throws(CatalogError) {
         for step in plan.phases where step.to == .retired {
-            guard let record = observed.fleet.backend(step.backend), let store = context.stores[step.backend],
+            guard let record = observed.fleet.backend(step.backend) else { continue }
+            if record.isAbandoned {
+                // Nothing can be verified there, and nothing of it counts.
+                try await finish(step, "given up and retired; what may be left on it is nobody's", &outcome)
+                continue
+            }
+            guard let store = context.stores[step.backend],
                 observed.isTrusted(record)
             else { continue }
             do throws(StoreError) {
@@ -31,16 +37,15 @@ extension Executor {
                     [("backend", .string(record.name)), ("error", .string(error.evidence))])
                 continue
             }
-            guard case .done = try await ledgers.fleet.change(step.backend, from: .retiring, to: .retired) else {
-                continue
-            }
-            outcome.phaseSteps += 1
-            outcome.events.append(
-                EventRecord(
-                    Subject(.backend, step.name), isWarning: false, .retired, "emptied, verified by listing and retired"
-                ))
-            logger.info("backend retired", [("backend", .string(step.name))])
+            try await finish(step, "emptied, verified by listing and retired", &outcome)
         }
+    }
+
+    private func finish(_ step: PhaseStep, _ message: String, _ outcome: inout PassOutcome) async throws(CatalogError) {
+        guard case .done = try await ledgers.fleet.change(step.backend, from: .retiring, to: .retired) else { return }
+        outcome.phaseSteps += 1
+        outcome.events.append(EventRecord(Subject(.backend, step.name), isWarning: false, .retired, message))
+        logger.info("backend retired", [("backend", .string(step.name))])
     }
 
     /// Objects and uploads that look like ours. At this phase no row names any: each is one that the catalog does not know.

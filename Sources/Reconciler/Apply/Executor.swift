@@ -77,6 +77,7 @@ package struct Executor: Sendable {
         try await mark(observed, desired, &outcome)
         try await housekeep(desired)
         for step in plan.phases where step.to != .retired { try await take(step, &outcome) }
+        try await abandon(plan, observed, &outcome)
         // Roles after these steps; a drain that was just begun is worked on in the next pass, seconds later.
         let planner = FleetPlanner(desired: desired, observed: observed)
         let leaving = observed.mayDestroy ? observed.fleet.backends : []
@@ -93,7 +94,7 @@ package struct Executor: Sendable {
         }
         if trims, observed.mayDestroy { try await trim(observed, planner, desired, &outcome) }
         for record in observed.fleet.backends
-        where observed.isTrusted(record) && (record.isDeclared || record.phase != .active) {
+        where observed.isTrusted(record) && !record.isAbandoned && (record.isDeclared || record.phase != .active) {
             try await delete(on: record, desired, &outcome)
         }
         try await takeInventory(observed, desired, &outcome)
@@ -152,6 +153,36 @@ package struct Executor: Sendable {
         case .drained: context.crashPlan.reached(.afterDrainFinish)
         case .retiring: context.crashPlan.reached(.afterRetiring)
         case .active, .retired: break
+        }
+    }
+
+    /// Gives up what the plan says, and ends rows of what was given up; the rest in the next passes.
+    private func abandon(
+        _ plan: Plan, _ observed: ObservedState, _ outcome: inout PassOutcome
+    ) async throws(CatalogError) {
+        var given = observed.fleet.backends.filter(\.isAbandoned).map { ($0.id, $0.name) }
+        for step in plan.abandons where observed.mayDestroy {
+            guard
+                case .abandoned(let sole) = try await ledgers.fleet.abandon(
+                    step.backend, soleCopiesMax: step.soleCopiesMax)
+            else { continue }
+            context.crashPlan.reached(.afterAbandon)
+            given.append((step.backend, step.name))
+            outcome.phaseSteps += 1
+            logger.warning("backend abandoned", [("backend", .string(step.name)), ("lost", .int(sole))])
+        }
+        for (backend, name) in given {
+            var ended = 0
+            for _ in 0..<limits.batchesMax {
+                let some = try await ledgers.fleet.endAbandoned(backend, limit: limits.sweepBatch)
+                ended += some
+                if some == 0 { break }
+            }
+            guard ended > 0 else { continue }
+            outcome.doomed += ended
+            let message =
+                "given up with \(Grouped.number(Int64(ended))) copies; 'sluice object lost' lists the objects that went with them"
+            outcome.events.append(EventRecord(Subject(.backend, name), isWarning: true, .abandoned, message))
         }
     }
 

@@ -50,6 +50,11 @@ package struct ObservedState: Sendable {
         self.newestEpochs = newestEpochs
     }
 
+    /// A database that Sluice never used.
+    package static let nothing = ObservedState(
+        fleet: FleetSnapshot(revision: 0, digest: "", acceptedAt: 0, backends: [], usage: [:], buckets: []),
+        groups: [], residues: [:], drains: [:], probes: [:])
+
     /// Why the catalog may have gone back in time; nil if nothing says so that was not looked at.
     package var rewindEvidence: RewindEvidence? { safeguard.evidence(markers: newestEpochs) }
     package var mayDestroy: Bool { safeguard.halt == nil && rewindEvidence == nil }

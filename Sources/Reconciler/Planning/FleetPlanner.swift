@@ -42,7 +42,7 @@ package struct FleetPlanner {
     }
 
     private static func role(of record: BackendRecord, _ spec: BackendSpec?, _ observed: ObservedState) -> BackendRole {
-        guard let spec else { return .uncounted }
+        guard let spec, !record.isAbandoned else { return .uncounted }
         if spec.state != .active || record.phase == .retiring { return .leaving }
         if observed.isTrusted(record) { return .staying }
         return observed.awayBriefly.contains(record.id) ? .away : .uncounted
@@ -150,13 +150,7 @@ package struct FleetPlanner {
             func step(_ to: BackendPhase) {
                 plan.phases.append(PhaseStep(backend: record.id, name: record.name, from: record.phase, to: to))
             }
-            if case .abandon = spec.removal {
-                plan.blockers.append(
-                    Blocker(
-                        subject, .removalRefused,
-                        message: "removal.abandon is not built yet: the backend is kept. Remove the field, or drain it."
-                    ))
-            }
+            if case .abandon(let text) = spec.removal, spec.state == .removed { planAbandon(record, text, &plan) }
             let residue = observed.residues[record.id] ?? BackendResidue()
             switch (spec.state, record.phase) {
             case (.active, .draining), (.active, .drained): step(.active)
@@ -180,11 +174,37 @@ package struct FleetPlanner {
                     step(.draining)
                 }
             case (.draining, .draining), (.removed, .draining): if residue.allowsDrained { step(.drained) }
-            case (.removed, .drained): if spec.removal == .purge { step(.retiring) }
+            case (.removed, .drained): if spec.removal == .purge || record.isAbandoned { step(.retiring) }
             case (_, .retiring): if residue.allowsRetired { step(.retired) }
             case (.active, .active), (.draining, .drained), (_, .retired): break
             }
         }
+    }
+
+    /// With the right token the backend is given up; else the plan says what would be lost, and the token that agrees to it.
+    private func planAbandon(_ record: BackendRecord, _ text: String, _ plan: inout Plan) {
+        guard !record.isAbandoned, record.phase == .active || record.phase == .draining else { return }
+        let sole = observed.groups.filter { $0.holders + $0.suspects == [record.id] }
+        let versions = sole.reduce(0) { $0 + $1.versions }
+        if let token = AbandonToken(text, of: record.uid), token.soleCopies >= versions {
+            guard record.phase == .draining else { return }
+            plan.abandons.append(
+                AbandonStep(
+                    backend: record.id, name: record.name, soleCopies: versions, soleCopiesMax: token.soleCopies,
+                    copies: observed.fleet.usage[record.id]?.live.copies ?? 0))
+            return
+        }
+        let token = AbandonToken(soleCopies: versions, of: record.uid)
+        let names = Dictionary(observed.fleet.buckets.map { ($0.id, $0.name) }) { first, _ in first }
+        plan.blockers.append(
+            Blocker(
+                Subject(.backend, record.name), .removalRefused, copies: versions,
+                bytes: sole.reduce(.zero) { $0 + $1.bytes },
+                example: sole.first.map { "\(names[$0.bucket] ?? "?")/\($0.example)" },
+                message: versions == 0
+                    ? "every object has a copy elsewhere, none would be lost. To give the backend up for ever: removal: { abandon: \(token) }"
+                    : "\(Grouped.number(versions)) objects have their only copy here. To lose them for ever: removal: { abandon: \(token) }"
+            ))
     }
 
     // MARK: Copies

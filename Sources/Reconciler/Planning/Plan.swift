@@ -9,6 +9,8 @@ package struct Plan: Sendable, Equatable {
     package var changes: [Change]
     /// Steps of backends' phases, in the order in which they are to be taken.
     package var phases: [PhaseStep]
+    /// Backends that are given up with the operator's token.
+    package var abandons: [AbandonStep] = []
     /// By name of the backend that its copies leave; sorted.
     package var drains: [DrainEffect]
     package var repair: Effect
@@ -20,7 +22,7 @@ package struct Plan: Sendable, Equatable {
 
     /// Nothing is left to do but what waits for time to pass.
     package var isEmpty: Bool {
-        changes.allSatisfy { $0.kind == .notice } && phases.isEmpty && drains.isEmpty && repair.copies == 0
+        changes.allSatisfy { $0.kind == .notice } && phases.isEmpty && abandons.isEmpty && drains.isEmpty && repair.copies == 0
     }
 
     package struct Effect: Sendable, Equatable {
@@ -50,6 +52,24 @@ package struct PhaseStep: Sendable, Equatable {
         self.name = name
         self.from = from
         self.to = to
+    }
+}
+
+/// A backend that is lost, and what goes with it.
+package struct AbandonStep: Sendable, Equatable {
+    package var backend: BackendID
+    package var name: String
+    /// Versions whose only copy is there.
+    package var soleCopies: Int64
+    /// As many as the operator agreed to lose.
+    package var soleCopiesMax: Int64
+    package var copies: Int64
+    package init(backend: BackendID, name: String, soleCopies: Int64, soleCopiesMax: Int64, copies: Int64) {
+        self.backend = backend
+        self.name = name
+        self.soleCopies = soleCopies
+        self.soleCopiesMax = soleCopiesMax
+        self.copies = copies
     }
 }
 

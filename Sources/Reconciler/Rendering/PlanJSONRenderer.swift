@@ -34,6 +34,16 @@ package enum PlanJSONRenderer {
                         ])
                     })
             ),
+            (
+                "abandons",
+                .array(
+                    plan.abandons.map { step in
+                        .object([
+                            ("backend", .string(step.name)), ("copies", .int(step.copies)),
+                            ("soleCopies", .int(step.soleCopies)),
+                        ])
+                    })
+            ),
             ("drains", .array(plan.drains.map(drain))), ("repairs", effect(plan.repair)),
             ("surplus", effect(plan.surplus)),
             ("doomed", effect(plan.doomed)), ("blockers", .array(plan.blockers.map(blocker))),

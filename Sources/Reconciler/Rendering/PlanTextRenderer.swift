@@ -37,6 +37,11 @@ package struct PlanTextRenderer {
 
     private func details(_ subject: Subject, _ plan: Plan) -> [String] {
         var lines: [String] = []
+        if let abandon = plan.abandons.first(where: { Subject(.backend, $0.name) == subject }) {
+            lines.append(
+                "      " + padded("abandon", 9) + right(Grouped.number(abandon.copies), 8)
+                    + " copies; \(Grouped.number(abandon.soleCopies)) objects are lost for ever")
+        }
         if let drain = plan.drains.first(where: { Subject(.backend, $0.backend) == subject }) {
             if drain.move.copies > 0 {
                 let shares = drain.targets.map { "\($0.backend) \(percent($0.copies, drain.move.copies))" }.joined(

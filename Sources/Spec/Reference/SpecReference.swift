@@ -114,7 +114,7 @@ package enum SpecReference {
             "Backend", "usageLimits.ingress", .limit, "unlimited", "for each month; read, not enforced in this release"),
         SpecField("Backend", "deletionProtection", .bool, "false", "with `state: removed` and copies left: refused"),
         SpecField("Backend", "removal.purge", .bool, "false", "with `state: removed`: verify by listing and retire"),
-        SpecField("Backend", "removal.abandon", .text, "–", "not built yet: refused by the plan"),
+        SpecField("Backend", "removal.abandon", .text, "–", "with `state: removed`: gives up a backend that is lost; the plan prints the token, which names what is lost"),
     ]
 
     private static let bucket: [SpecField] = [

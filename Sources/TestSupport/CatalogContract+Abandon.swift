@@ -1,0 +1,51 @@
+import Catalog
+
+extension CatalogContract {
+    static let abandon: [CatalogPromise] = [
+        CatalogPromise("a backend is abandoned only while it drains, with no more sole copies than agreed, and once") {
+            stores in
+            let scene = try await CatalogScene.open(stores)
+            let a = try scene.id("a")
+            for key in ["x", "y"] { try await scene.put(key, on: ["a"]) }
+            try await scene.put("both", on: ["a", "b"])
+            try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 10), .notDraining)
+            _ = try await scene.change("a", .active, .draining)
+            try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 1), .refused(soleCopies: 2))
+            try expectEqual(try await stores.fleet.endAbandoned(a, limit: 100), 0, "not abandoned")
+            // A suspect copy may be good after all: while it is there nothing is lost.
+            _ = try await stores.objects.markSuspect(try await scene.copy("both", on: "b").id)
+            try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 2), .abandoned(soleCopies: 2))
+            try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 2), .notDraining)
+            try expectEqual(try await stores.fleet.snapshot().backend(a)?.isAbandoned, true)
+        },
+        CatalogPromise("the copies of an abandoned backend end, what is lost is recorded, and its key is free") { stores in
+            let scene = try await CatalogScene.open(stores)
+            let a = try scene.id("a")
+            let sole = try await scene.put("sole", on: ["a"], size: 7)
+            try await scene.put("both", on: ["a", "b"], size: 9)
+            try await scene.put("old", on: ["a"])
+            _ = try await stores.writes.delete(bucket: scene.bucket, [DeleteRequest(key: "old")], readGrace: .zero)
+            let open = try scene.intent("open", on: ["a", "b"])
+            _ = try await stores.writes.intend(open)
+            _ = try await scene.change("a", .active, .draining)
+            _ = try await stores.fleet.abandon(a, soleCopiesMax: 1)
+            var ended = 0
+            for _ in 0..<10 { ended += try await stores.fleet.endAbandoned(a, limit: 1) }
+            try expectEqual(ended, 4)
+            try expectEqual(try await scene.usage("a"), BackendUsage())
+            try expectEqual(try await stores.fleet.residue(a), BackendResidue())
+            let lost = try await stores.fleet.lostObjects(after: nil, limit: 10)
+            try expectEqual(lost.map(\.key), ["sole"])
+            try expectEqual(lost[0].version, sole.version)
+            try expectEqual([lost[0].size, Int64(lost[0].etag.isEmpty ? 0 : 1)], [7, 1])
+            try expectEqual(try await stores.fleet.lostObjects(after: sole.version, limit: 10), [])
+            try expect(try await scene.current("sole") == nil)
+            try expectEqual(scene.names(try await scene.current("both")?.copies ?? []), ["b"])
+            // The write that had begun needs its copy on a; with b alone it may still be.
+            try expectEqual(try await stores.writes.commit(scene.commit(open)), .fenceLost)
+            try await scene.put("sole", on: ["b"])
+            try expect(try await scene.current("sole") != nil)
+            try expectEqual(try await scene.change("a", .draining, .drained), .done)
+        },
+    ]
+}
