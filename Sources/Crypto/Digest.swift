@@ -55,6 +55,18 @@ package final class Digest {
         precondition(code == 1, "EVP_DigestInit_ex2: \(code)")
     }
 
+    /// What was hashed so far goes on in another one too (EVP_MD_CTX_copy_ex).
+    private init(copying other: Digest) {
+        algorithm = other.algorithm
+        guard let context = EVP_MD_CTX_new() else { preconditionFailure("out of memory") }
+        self.context = context
+        let code = EVP_MD_CTX_copy_ex(context, other.context)
+        precondition(code == 1, "EVP_MD_CTX_copy_ex: \(code)")
+    }
+
+    /// A second one that has seen the same bytes.
+    package func copy() -> Digest { Digest(copying: self) }
+
     deinit { EVP_MD_CTX_free(context) }
 
     package func update(_ bytes: UnsafeRawBufferPointer) {

@@ -92,12 +92,51 @@ extension PostgresCatalogStore: MoveLedger {
         _ copy: UploadedCopy, of version: VersionID, token: LeaseToken, readGrace: Duration
     ) async throws(CatalogError) -> CopyCommitOutcome {
         let rows = try await write(
-            "SELECT commit_copy_v1($1,$2,$3,$4,$5)",
+            "SELECT commit_copy_v2($1,$2,$3,$4,$5)",
             [
                 .uuid(copy.id.raw.uuid), copy.providerVersion.map { .text($0) } ?? .null, .uuid(version.raw.uuid),
                 .uuid(token.raw.uuid), .int8(readGrace.milliseconds),
             ])
         return rows.text(0, 0) == "live" ? .live : .superseded
+    }
+
+    package func record(upload: String, of copy: CopyID, token: LeaseToken) async throws(CatalogError) -> Bool {
+        try await write(
+            """
+            UPDATE copy SET backend_upload_id = $2 WHERE id = $1 AND state = 'writing' AND lease_token = $3 RETURNING true
+            """, [.uuid(copy.raw.uuid), .text(upload), .uuid(token.raw.uuid)]
+        ).count > 0
+    }
+
+    package func record(_ part: MovedPart, of copy: CopyID, token: LeaseToken) async throws(CatalogError) -> Bool {
+        try await write(
+            "SELECT record_move_part_v1($1,$2,$3,$4,$5,$6)",
+            [
+                .uuid(copy.raw.uuid), .uuid(token.raw.uuid), .int4(Int32(part.number)), .int8(part.size),
+                .text(part.md5), .text(part.etag),
+            ]
+        ).bool(0, 0)
+    }
+
+    package func resumeCopy(
+        of version: VersionID, token: LeaseToken, lease: Duration
+    ) async throws(CatalogError) -> MoveProgress? {
+        let taken = try await write(
+            "SELECT copy_id, backend_id, physical_key, backend_upload_id FROM resume_copy_v1($1,$2,$3)",
+            [.uuid(version.raw.uuid), .uuid(token.raw.uuid), .int8(lease.milliseconds)])
+        guard taken.count > 0 else { return nil }
+        let copy = CopyID(ID128(taken.uuid(0, 0)))
+        let rows = try await read(
+            "SELECT number, size, md5, etag FROM move_part WHERE copy_id = $1 ORDER BY number", [.uuid(copy.raw.uuid)])
+        return MoveProgress(
+            candidate: CopyCandidate(
+                id: copy, backend: BackendID(taken.int4(0, 1)), physicalKey: taken.text(0, 2)),
+            uploadID: taken.text(0, 3),
+            parts: (0..<rows.count).map { row in
+                MovedPart(
+                    number: Int(rows.int4(row, 0)), size: rows.int8(row, 1), md5: rows.text(row, 2),
+                    etag: rows.text(row, 3))
+            })
     }
 
     package func doom(_ request: DoomRequest) async throws(CatalogError) -> DoomOutcome {
@@ -155,7 +194,7 @@ extension PostgresCatalogStore: DeletionLedger {
     }
 
     package func reapExpiredWrites(limit: Int) async throws(CatalogError) -> Int {
-        Int(try await write("SELECT reap_writes_v1($1)", [.int4(Int32(limit))]).int4(0, 0))
+        Int(try await write("SELECT reap_writes_v2($1)", [.int4(Int32(limit))]).int4(0, 0))
     }
 
     package func forgetGone(limit: Int) async throws(CatalogError) -> Int {

@@ -61,7 +61,7 @@ package struct CatalogPromise: Sendable, CustomStringConvertible {
 /// What every implementation of the stores must do, be it Postgres or the test double: the double may never know more.
 package enum CatalogContract {
     package static let promises: [CatalogPromise] =
-        writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory + safeguard + abandon
+        writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory + safeguard + abandon + partedMoves
 
     static func expect(
         _ condition: Bool, _ what: @autoclosure () -> String = "", file: StaticString = #fileID, line: UInt = #line

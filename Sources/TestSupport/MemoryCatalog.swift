@@ -9,7 +9,7 @@ package final class MemoryCatalog: Sendable {
     package enum Call: Hashable, Sendable, CaseIterable {
         case intend, commit, resolve, renew, giveUp, delete
         case createUpload, openUpload, findUpload, recordPart, listParts, beginComplete, abortUpload, listUploads
-        case claim, release, intendCopy, commitCopy, doom
+        case claim, release, intendCopy, commitCopy, doom, recordMove, resumeCopy
         case claimDoomed, settle, reap, forget, abortStale
         case current, list, markSuspect, annotate, partChecksums
         case bucket, createBucket, deleteBucket, setBucket
@@ -155,6 +155,19 @@ extension MemoryCatalog: MoveLedger {
         _ copy: UploadedCopy, of version: VersionID, token: LeaseToken, readGrace: Duration
     ) async throws(CatalogError) -> CopyCommitOutcome {
         try run(.commitCopy) { (tables) throws(CatalogError) in try tables.commitCopy(copy, of: version, token: token) }
+    }
+    package func record(upload: String, of copy: CopyID, token: LeaseToken) async throws(CatalogError) -> Bool {
+        try run(.recordMove) { (tables) throws(CatalogError) in tables.record(upload: upload, of: copy, token: token) }
+    }
+    package func record(_ part: MovedPart, of copy: CopyID, token: LeaseToken) async throws(CatalogError) -> Bool {
+        try run(.recordMove) { (tables) throws(CatalogError) in tables.record(part, of: copy, token: token) }
+    }
+    package func resumeCopy(
+        of version: VersionID, token: LeaseToken, lease: Duration
+    ) async throws(CatalogError) -> MoveProgress? {
+        try run(.resumeCopy) { (tables) throws(CatalogError) in
+            tables.resumeCopy(of: version, token: token, lease: lease)
+        }
     }
     package func doom(_ request: DoomRequest) async throws(CatalogError) -> DoomOutcome {
         try run(.doom) { (tables) throws(CatalogError) in try tables.doom(request) }

@@ -99,7 +99,40 @@ extension CatalogTables {
         }
         try step(copy.id, to: .live)
         copies[copy.id]?.copy.providerVersion = copy.providerVersion
+        copies[copy.id]?.moveParts = [:]
         return .live
+    }
+
+    mutating func record(upload: String, of copy: CopyID, token: LeaseToken) -> Bool {
+        guard let row = copies[copy], row.copy.state == .writing, row.token == token else { return false }
+        copies[copy]?.backendUploadID = upload
+        return true
+    }
+
+    mutating func record(_ part: MovedPart, of copy: CopyID, token: LeaseToken) -> Bool {
+        guard let row = copies[copy], row.copy.state == .writing, row.token == token else { return false }
+        copies[copy]?.moveParts[part.number] = part
+        return true
+    }
+
+    private func isResumable(_ row: CopyRow) -> Bool {
+        guard let backend = backends[row.copy.backend], let until = row.leaseUntil else { return false }
+        return row.backendUploadID != nil && row.upload == nil
+            && until > now - Duration.seconds(86_400).microseconds && backend.phase == .active && backend.isDeclared
+            && versions[row.copy.version]?.isRetained == true
+    }
+
+    mutating func resumeCopy(of version: VersionID, token: LeaseToken, lease: Duration) -> MoveProgress? {
+        let found = copies(of: version).first { row in
+            row.copy.state == .writing && (row.leaseUntil ?? 0) < now && isResumable(row)
+        }
+        guard let found, let upload = found.backendUploadID else { return nil }
+        copies[found.copy.id]?.token = token
+        copies[found.copy.id]?.leaseUntil = now + lease.microseconds
+        return MoveProgress(
+            candidate: CopyCandidate(
+                id: found.copy.id, backend: found.copy.backend, physicalKey: found.copy.physicalKey),
+            uploadID: upload, parts: found.moveParts.values.sorted { $0.number < $1.number })
     }
 
     package mutating func doom(_ request: DoomRequest) throws(CatalogError) -> DoomOutcome {
@@ -156,7 +189,9 @@ extension CatalogTables {
     }
 
     package mutating func reapExpiredWrites(limit: Int) throws(CatalogError) -> Int {
-        let expired = copies.values.filter { $0.copy.state == .writing && ($0.leaseUntil ?? 0) < now }
+        let expired = copies.values.filter { row in
+            row.copy.state == .writing && (row.leaseUntil ?? 0) < now && !isResumable(row)
+        }
         let chosen = expired.map(\.copy.id).sorted().prefix(limit)
         for id in chosen { try doom(id, after: .zero, isLate: true) }
         for version in Set(chosen.compactMap { copies[$0]?.copy.version }) { endUnwritten(version) }

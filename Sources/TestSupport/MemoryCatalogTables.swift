@@ -109,6 +109,7 @@ package struct CatalogTables: Sendable {
         package var claimToken: LeaseToken?
         package var claimUntil: Int64?
         package var lastError: String?
+        var moveParts: [Int: MovedPart] = [:]
         /// When it became live, else when it began.
         var since: Int64 = 0
     }

@@ -22,10 +22,14 @@ package struct CopyMover: Sendable {
     /// Intent; copy with verification; commit. The target may complete only what matched. One copy of a version at a time under
     /// one token.
     ///
-    /// - Parameter sources: in the order in which they are to be tried
+    /// - Parameters:
+    ///   - sources: in the order in which they are to be tried
+    ///   - progress: a copy in parts that was taken over and is gone on with; `target` is its backend
     package func copy(
-        _ claimed: ClaimedVersion, from sources: [Copy], to target: BackendID, token: LeaseToken, readGrace: Duration
+        _ claimed: ClaimedVersion, from sources: [Copy], to target: BackendID, token: LeaseToken, readGrace: Duration,
+        resuming progress: MoveProgress? = nil
     ) async -> MoveResult {
+        var progress = progress
         let version = claimed.placed.version
         func fresh() -> CopyCandidate {
             context.candidate(target, bucketName: claimed.bucketName, key: version.object.key, version: version.id)
@@ -38,8 +42,24 @@ package struct CopyMover: Sendable {
             switch effect {
             case .finish(let result): return result
             case .intend:
-                candidate = fresh()
-                effects += machine.handle(await intend(candidate, version.id, token))
+                if let progress {
+                    candidate = progress.candidate
+                    effects += machine.handle(.intended(.admitted))
+                } else {
+                    candidate = fresh()
+                    effects += machine.handle(await intend(candidate, version.id, token))
+                }
+            case .copy(let sources) where version.size > context.limits.movePartSize:
+                switch await writeInParts(claimed, sources, candidate, token, progress) {
+                case .event(let event): effects += machine.handle(event)
+                // As if this worker had ended here: what is there is left for the next one.
+                case .interrupted(let error):
+                    await endLease(version.id, token)
+                    return .targetFailed(error)
+                case .catalogFailed(let error): return .catalogFailed(error)
+                case .leaseLost: return .superseded
+                }
+                progress = nil
             case .copy(let sources): effects += machine.handle(await write(claimed, sources, candidate, token))
             case .markSuspect(let copy): await report(.suspect(copy))
             case .commit(let uploaded): effects += machine.handle(await commit(uploaded, version.id, token, readGrace))
@@ -49,6 +69,44 @@ package struct CopyMover: Sendable {
             }
         }
         return .catalogFailed(.internalError(evidence: "the move ended without a result"))
+    }
+
+    /// A copy of a large version that was interrupted, to go on with; nil if there is none.
+    package func resumable(_ version: Version, token: LeaseToken) async throws(CatalogError) -> MoveProgress? {
+        guard version.size > context.limits.movePartSize else { return nil }
+        return try await moves.resumeCopy(of: version.id, token: token, lease: context.limits.writeLease)
+    }
+
+    private func endLease(_ version: VersionID, _ token: LeaseToken) async {
+        // If this fails the lease runs out by itself.
+        do throws(CatalogError) { _ = try await writes.renew(version, token: token, lease: .zero) } catch { return }
+    }
+
+    private func writeInParts(
+        _ claimed: ClaimedVersion, _ sources: [Copy], _ candidate: CopyCandidate, _ token: LeaseToken,
+        _ progress: MoveProgress?
+    ) async -> PartedCopy.Outcome {
+        let version = claimed.placed.version
+        guard let store = context.stores[candidate.backend] else {
+            let error = StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured")
+            return .event(.copyFailed(.target(error)))
+        }
+        let metadata = CopyMetadata.make(
+            bucket: claimed.bucketName, key: version.object.key, version: version.id, size: version.size,
+            headers: version.headers)
+        let copy = PartedCopy(
+            version: version, sources: sources, candidate: candidate, token: token, metadata: metadata, store: store,
+            moves: moves, context: context, report: report)
+        let writes = writes
+        let context = context
+        return await LeaseKeeper.keeping(
+            context,
+            { () async throws(CatalogError) in
+                try await writes.renew(version.id, token: token, lease: context.limits.writeLease)
+            }
+        ) {
+            await copy.run(progress)
+        }
     }
 
     private func intend(_ candidate: CopyCandidate, _ version: VersionID, _ token: LeaseToken) async

@@ -6,6 +6,7 @@ package enum CrashPoint: String, Sendable, CaseIterable {
     case afterDelete = "after-delete"
     case afterMoveIntent = "after-move-intent"
     case afterMoveUpload = "after-move-upload"
+    case afterMovePart = "after-move-part"
     case afterMoveCommit = "after-move-commit"
     case afterDoom = "after-doom"
     case afterDeleteClaim = "after-delete-claim"

@@ -13,6 +13,9 @@ package struct TransferLimits: Sendable {
     package var deleteBackoffMax: Duration = .seconds(3600)
     /// Copies of a version that one read tries.
     package var readAttemptsMax = 8
+    /// Larger versions are moved in parts of this size, and go on where they were interrupted.
+    package var movePartSize: Int64 = 64 << 20
+    package var movePartAttemptsMax = 3
     package init() {}
 }
 

@@ -95,6 +95,62 @@ import Testing
         }
     }
 
+    private static let large = """
+        import sys, boto3, hashlib
+        from boto3.s3.transfer import TransferConfig
+        s3 = boto3.client('s3', endpoint_url=sys.argv[1])
+        block = bytes(range(256)) * 4096
+        if sys.argv[2] == 'put':
+            with open(sys.argv[3], 'wb') as file:
+                for i in range(200):
+                    file.write(i.to_bytes(8, 'big') + block[8:])
+            # One part, so that the copy's parts are not the upload's.
+            s3.upload_file(sys.argv[3], 'photos', 'large', Config=TransferConfig(multipart_threshold=1 << 40))
+        s3.download_file('photos', 'large', sys.argv[3] + '.back')
+        a, b = (hashlib.sha256(open(p, 'rb').read()).digest() for p in (sys.argv[3], sys.argv[3] + '.back'))
+        assert a == b
+        """
+
+    @Test func `a large object that moves goes on in the middle after a kill`() async throws {
+        try await withFleet { fleet in
+            var backends = fleet.directories()
+            try fleet.writeSpec(backends)
+            var server = try await fleet.serve()
+            try await fleet.python(CrashTests.large, "put", fleet.folder.path + "/large")
+            server.signal(SIGTERM)
+            try await server.waitForExit()
+            server = try await fleet.serve(["SLUICE_CRASH_AT": "after-move-part:2"])
+            let holder = try await fleet.sql(
+                "SELECT b.name FROM copy c JOIN backend b ON b.id = c.backend_id WHERE c.state = 'live' ORDER BY 1 LIMIT 1")
+            let index = try #require(backends.firstIndex { $0.name == holder })
+            backends[index].state = "draining"
+            try fleet.writeSpec(backends)
+            #expect(try await server.waitForExit() == 128 + SIGKILL)
+            let begun = try await fleet.sql("SELECT physical_key FROM copy WHERE state = 'writing'")
+            #expect(!begun.isEmpty)
+            #expect(try await fleet.sql("SELECT count(*), sum(size) FROM move_part") == "2|134217728")
+
+            server = try await fleet.serve()
+            _ = try await fleet.sql(
+                """
+                UPDATE work SET lease_until = '-infinity' WHERE token IS NOT NULL;
+                UPDATE copy SET lease_until = clock_timestamp() WHERE state = 'writing'
+                """)
+            let waited = try await fleet.sluice(
+                "wait", "--for=condition=Drained", "backend/\(holder)", "--timeout", "90s")
+            #expect(waited.status == 0, "\(waited.errors)\n\(fleet.folder.read("serve.log").suffix(3000))")
+            #expect(
+                try await fleet.sql("SELECT state FROM copy WHERE physical_key = '\(begun)'") == "live",
+                "the copy that was begun is the one that is there")
+            #expect(try await fleet.sql("SELECT count(*) FROM move_part") == "0")
+            try await fleet.python(CrashTests.large, "get", fleet.folder.path + "/large")
+            try await Invariants.check(fleet)
+            try await Invariants.checkFiles(fleet, ["disk1", "disk2", "disk3"])
+            server.signal(SIGTERM)
+            try await server.waitForExit()
+        }
+    }
+
     @Test(arguments: ["after-retiring:1", "after-marker-delete:1"])
     func `a purge that is killed still ends with an empty, retired backend`(point: String) async throws {
         try await withFleet { fleet in

@@ -62,6 +62,36 @@ package struct DoomRequest: Sendable, Equatable {
     }
 }
 
+/// A part of a large copy that its target has taken.
+package struct MovedPart: Sendable, Equatable {
+    package var number: Int
+    package var size: Int64
+    /// Of its bytes, in hex: what is read of the source later is compared with it.
+    package var md5: String
+    /// The target's own, which completing asks for.
+    package var etag: String
+    package init(number: Int, size: Int64, md5: String, etag: String) {
+        self.number = number
+        self.size = size
+        self.md5 = md5
+        self.etag = etag
+    }
+}
+
+/// How far a copy in parts has come.
+package struct MoveProgress: Sendable, Equatable {
+    package var candidate: CopyCandidate
+    /// The target's own id of its multipart upload.
+    package var uploadID: String
+    /// In order of their numbers.
+    package var parts: [MovedPart]
+    package init(candidate: CopyCandidate, uploadID: String, parts: [MovedPart]) {
+        self.candidate = candidate
+        self.uploadID = uploadID
+        self.parts = parts
+    }
+}
+
 /// Repair, drain and trim of single copies (DESIGN §6); each call is one transaction.
 package protocol MoveLedger: Sendable {
     /// Claims up to `limit` versions with `FOR UPDATE SKIP LOCKED`, fewest failures first; those in backoff or under
@@ -75,6 +105,13 @@ package protocol MoveLedger: Sendable {
     func intendCopy(
         _ candidate: CopyCandidate, of version: VersionID, token: LeaseToken, lease: Duration
     ) async throws(CatalogError) -> CopyIntentOutcome
+    /// A copy in parts goes to the target's upload of this id. False if the lease was lost.
+    func record(upload: String, of copy: CopyID, token: LeaseToken) async throws(CatalogError) -> Bool
+    /// The target has the part. False if the lease was lost.
+    func record(_ part: MovedPart, of copy: CopyID, token: LeaseToken) async throws(CatalogError) -> Bool
+    /// Takes over a copy in parts whose writer is gone, as an intent would begin one; nil if there is none.
+    func resumeCopy(of version: VersionID, token: LeaseToken, lease: Duration) async throws(CatalogError)
+        -> MoveProgress?
     /// Locks the version; `live` if it is still retained and the lease holds, else doomed.
     func commitCopy(
         _ copy: UploadedCopy, of version: VersionID, token: LeaseToken, readGrace: Duration

@@ -84,9 +84,24 @@ extension Executor {
         let mover = CopyMover(moves: ledgers.moves, writes: ledgers.writes, context: context, report: suspecting)
         let sources = ordered(live, planner)
         var moved = 0
-        for target in decision.targets {
+        var targets = decision.targets
+        var progress: MoveProgress?
+        if !targets.isEmpty {
+            do throws(CatalogError) {
+                progress = try await mover.resumable(claimed.placed.version, token: token)
+            } catch {
+                return .failed(evidence: "catalog: \(error)")
+            }
+            if let begun = progress?.candidate.backend, planner.roles[begun] == .staying {
+                targets = [begun] + targets.filter { $0 != begun }.prefix(targets.count - 1)
+            } else {
+                progress = nil
+            }
+        }
+        for target in targets {
             switch await mover.copy(
-                claimed, from: sources, to: target, token: token, readGrace: desired.fleet.safety.readGrace)
+                claimed, from: sources, to: target, token: token, readGrace: desired.fleet.safety.readGrace,
+                resuming: target == progress?.candidate.backend ? progress : nil)
             {
             case .live: moved += 1
             case .superseded: return .done(moved: moved, doomed: 0)
