@@ -1,6 +1,6 @@
 /// The program's verbs.
 enum Command: String, CaseIterable, Sendable {
-    case serve, reconcile, diff, status, events, wait, object, inventory
+    case serve, reconcile, apply, diff, status, events, wait, object, inventory
     case okToStop = "ok-to-stop"
     case safeToRemove = "safe-to-remove"
     case confirmCatalog = "confirm-catalog"
@@ -10,6 +10,7 @@ enum Command: String, CaseIterable, Sendable {
         switch self {
         case .serve: "run the S3 gateway and the reconcile loop"
         case .reconcile: "bring the fleet to what the spec says, then exit; --dry-run prints the plan"
+        case .apply: "carry out a plan that was saved and reviewed"
         case .status: "conditions, copies, bytes and progress of every backend"
         case .wait: "wait until a condition holds, for scripts and pipelines"
         case .validate: "check spec files; needs no database and no network"
@@ -37,6 +38,7 @@ enum Command: String, CaseIterable, Sendable {
                 .tlsKey,
             ]
         case .reconcile: [.spec, .databaseURL, .instance, .output, .timeout, .logLevel]
+        case .apply: [.spec, .databaseURL, .instance, .timeout, .logLevel]
         case .status: [.spec, .databaseURL, .output]
         case .wait: [.databaseURL, .condition, .timeout]
         case .validate: [.spec, .output]
@@ -53,7 +55,7 @@ enum Command: String, CaseIterable, Sendable {
         case .reconcile: [.dryRun, .detailedExitcode, .allowRollback, .noColor, .help]
         case .status: [.noColor, .watch, .help]
         case .validate: [.resolveSecrets, .noColor, .help]
-        case .wait, .export, .diff, .events, .object, .inventory, .okToStop, .safeToRemove, .confirmCatalog, .explain,
+        case .apply, .wait, .export, .diff, .events, .object, .inventory, .okToStop, .safeToRemove, .confirmCatalog, .explain,
             .schema, .completion, .version, .help:
             [.help]
         }
@@ -62,6 +64,7 @@ enum Command: String, CaseIterable, Sendable {
     /// What may follow the options, for the usage line; empty: nothing.
     var operands: String {
         switch self {
+        case .apply: "PLAN.json"
         case .wait: "KIND/NAME"
         case .validate: "[PATH]"
         case .export: "[BUCKET]"
@@ -79,7 +82,7 @@ enum Command: String, CaseIterable, Sendable {
     var operandsMax: Int {
         switch self {
         case .object: 2
-        case .wait, .validate, .export, .inventory, .okToStop, .safeToRemove, .confirmCatalog, .explain, .completion,
+        case .apply, .wait, .validate, .export, .inventory, .okToStop, .safeToRemove, .confirmCatalog, .explain, .completion,
             .help: 1
         case .serve, .reconcile, .diff, .status, .events, .schema, .version: 0
         }
@@ -101,6 +104,14 @@ enum Command: String, CaseIterable, Sendable {
 
             Exit status: 0 converged, or nothing to do; 2 changes pending (--dry-run --detailed-exitcode); 3 blocked; 4 the
             spec is stale; 5 the spec is invalid; 6 the database cannot be reached.
+            """
+        case .apply:
+            """
+            Runs as 'reconcile' does, if the plan is still what would be done; else it changes nothing and says why (exit status
+            4). Numbers of copies may differ, what happens to backends and buckets may not.
+
+              sluice reconcile --dry-run -o plan.json
+              sluice apply plan.json
             """
         case .status:
             """

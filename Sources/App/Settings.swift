@@ -56,7 +56,7 @@ enum Option: String, CaseIterable, Sendable {
         case .domain: "host name below which bucket.DOMAIN addresses a bucket"
         case .tlsCertificate: "PEM file: serve S3 over TLS with this certificate chain"
         case .tlsKey: "PEM file: its private key"
-        case .output: "text or json"
+        case .output: "text or json; with --dry-run also a file, such as plan.json"
         case .timeout: "how long to wait, such as 90s or 2h"
         case .condition: "condition=TYPE or condition=TYPE=STATUS"
         }
@@ -148,6 +148,26 @@ struct Invocation: Sendable {
     var wantsColour: Bool {
         !has(.noColor) && (environment["NO_COLOR"] ?? "").isEmpty && isatty(STDOUT_FILENO) == 1
     }
+}
+
+/// Writes a file of the owner's, whole or not at all; false if that is not possible.
+func writeTextFile(_ path: String, _ text: String) -> Bool {
+    let draft = "\(path).\(getpid()).tmp"
+    let descriptor = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { return false }
+    let bytes = Array(text.utf8)
+    var written = 0
+    while written < bytes.count {
+        let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress?.advanced(by: written), bytes.count - written) }
+        if count < 0 && errno == EINTR { continue }
+        guard count > 0 else { break }
+        written += count
+    }
+    let isWhole = written == bytes.count && fsync(descriptor) == 0
+    close(descriptor)
+    if isWhole, rename(draft, path) == 0 { return true }
+    unlink(draft)
+    return false
 }
 
 /// The whole file as text, or nil if it cannot be read or is longer than `limit` bytes.

@@ -63,7 +63,7 @@ package enum SluiceProgram {
                 loops async throws(CommandFailure) in
                 try await ServeCommand(invocation, loops).run()
             }
-        case .reconcile:
+        case .reconcile, .apply:
             return try onLoops(count: 1) { loops async throws(CommandFailure) in
                 try await ReconcileCommand(invocation, loops).run()
             }

@@ -33,22 +33,28 @@ struct SpecSource: Sendable {
     }
 
     /// Accepts the spec in the database, by compare-and-set on the revision that was seen.
+    ///
+    /// - Parameter parent: the only revision that it may replace; nil: whichever is in force
     static func accept(
-        _ spec: LoadedSpec, _ ledger: any FleetLedger, by name: String, allowsRollback: Bool
+        _ spec: LoadedSpec, _ ledger: any FleetLedger, by name: String, allowsRollback: Bool, parent: Int64? = nil
     ) async throws(CommandFailure) -> Int64 {
         for _ in 0..<5 {
             let acceptance: SpecAcceptance
             do throws(CatalogError) {
+                let seen = if let parent { parent } else { try await ledger.snapshot().revision }
                 let proposal = SpecProposal(
                     desired: spec.desired, digest: spec.digest, redactedText: spec.redactedText, acceptedBy: name,
-                    parent: try await ledger.snapshot().revision, allowsRollback: allowsRollback)
+                    parent: seen, allowsRollback: allowsRollback)
                 acceptance = try await ledger.accept(proposal)
             } catch {
                 throw Instance.failure(error)
             }
             switch acceptance {
             case .accepted(let revision), .unchanged(let revision): return revision
-            case .conflict: continue
+            case .conflict(let current):
+                guard let parent else { continue }
+                throw CommandFailure(
+                    .stale, "revision \(current) was accepted in place of \(parent) meanwhile. Nothing was changed")
             case .superseded(let current, let acceptedAs):
                 throw CommandFailure(
                     .stale,

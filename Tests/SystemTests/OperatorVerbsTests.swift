@@ -94,6 +94,42 @@ import Testing
         try await server.waitForExit()
     }
 
+    @Test func `a saved plan is carried out as it was reviewed, or refused with the reason`() async throws {
+        let fleet = try await Fleet()
+        do { try await apply(fleet) } catch {
+            try await fleet.close()
+            throw error
+        }
+        try await fleet.close()
+    }
+
+    private func apply(_ fleet: Fleet) async throws {
+        var backends = fleet.directories()
+        try fleet.writeSpec(backends)
+        let first = fleet.folder.path + "/first.json"
+        #expect(try await fleet.sluice("reconcile", "--dry-run", "-o", first).output.contains("4 to add"))
+        let made = try await fleet.sluice("apply", first)
+        #expect(made.status == 0 && made.errors.contains("converged at revision 1"), "\(made.errors)")
+        #expect(try await fleet.sluice("apply", first).status == 0, "its own spec is in force: nothing is left to do")
+
+        backends[0].state = "draining"
+        try fleet.writeSpec(backends)
+        let drain = fleet.folder.path + "/drain.json"
+        #expect(try await fleet.sluice("reconcile", "--dry-run", "-o", drain).status == 0)
+        try fleet.writeSpec(backends, interval: "2s")
+        let edited = try await fleet.sluice("apply", drain)
+        #expect(edited.status == 4 && edited.errors.contains("the spec files have changed"), "\(edited.errors)")
+        #expect(try await fleet.sluice("reconcile").status == 0)
+        try fleet.writeSpec(backends)
+        let overtaken = try await fleet.sluice("apply", drain)
+        #expect(overtaken.status == 4 && overtaken.errors.contains("revision 2 is in force now"), "\(overtaken.errors)")
+        #expect(try await fleet.sql("SELECT max(revision) FROM spec_revision") == "2", "nothing was changed")
+
+        try fleet.folder.write("broken.json", "{}")
+        #expect(try await fleet.sluice("apply", fleet.folder.path + "/broken.json").status == 64)
+        #expect(try await fleet.sluice("apply", fleet.folder.path + "/none.json").status == 1)
+    }
+
     private func written(_ fleet: Fleet) async throws -> String {
         try fleet.folder.write("completion.bash", try await fleet.sluice("completion", "bash").output)
         return fleet.folder.path + "/completion.bash"

@@ -6,7 +6,8 @@ import Reconciler
 import Spec
 import Telemetry
 
-/// `sluice reconcile`: one run until converged or blocked; with `--dry-run` the plan alone.
+/// `sluice reconcile`: one run until converged or blocked; with `--dry-run` the plan alone. `sluice apply PLAN`: such a run, if the
+/// saved plan is still what it would do.
 struct ReconcileCommand {
     private let invocation: Invocation
     private let instance: Instance
@@ -25,23 +26,59 @@ struct ReconcileCommand {
         defer { instance.close() }
         let spec = try await source.loaded()
         if !spec.warnings.isEmpty { Terminal.say(DiagnosticRenderer.text(spec.warnings, sources: spec.sources)) }
-        return invocation.has(.dryRun) ? try await dryRun(spec.desired) : try await converge(spec)
+        if invocation.command == .apply { return try await apply(spec) }
+        return invocation.has(.dryRun) ? try await dryRun(spec) : try await converge(spec)
+    }
+
+    private func apply(_ spec: LoadedSpec) async throws(CommandFailure) -> ExitCode {
+        guard let file = invocation.operands.first else { throw CommandFailure(.usage, "usage: sluice apply PLAN.json") }
+        guard let text = readTextFile(file, limit: ReconcileCommand.planBytesMax) else {
+            throw CommandFailure(.failure, "cannot read \(file); check its path and mode")
+        }
+        guard let saved = SavedPlan(text: text) else {
+            throw CommandFailure(
+                .usage, "\(file) is not a plan of this release; 'sluice reconcile --dry-run -o \(file)' makes one")
+        }
+        let now = SavedPlan(try await currentPlan(spec.desired), specDigest: spec.digest)
+        let accepted = try await instance.hasSchema() ? try await acceptedDigest() : ""
+        if let reason = saved.staleness(now, acceptedDigest: accepted) {
+            throw CommandFailure(.stale, "the plan is stale: \(reason). Nothing was changed; make a new one")
+        }
+        // The revision that was looked at is the one that is replaced, or nothing is.
+        return try await converge(spec, parent: now.baseRevision)
+    }
+
+    private static let planBytesMax = 16 << 20
+
+    private func acceptedDigest() async throws(CommandFailure) -> String {
+        do throws(CatalogError) { return try await instance.catalog.snapshot().digest } catch {
+            throw Instance.failure(error)
+        }
     }
 
     /// Holds no executor: it observes, plans and prints.
-    private func dryRun(_ desired: DesiredState) async throws(CommandFailure) -> ExitCode {
-        let plan: Plan
-        if try await !instance.hasSchema() {
-            plan = FleetPlanner(desired: desired, observed: .nothing).plan()
-        } else {
-            plan = try await planned(desired)
+    private func dryRun(_ spec: LoadedSpec) async throws(CommandFailure) -> ExitCode {
+        let file = invocation.options[.output].flatMap { $0.hasSuffix(".json") ? $0 : nil }
+        let isJSON = file == nil ? try invocation.wantsJSON() : false
+        let plan = try await currentPlan(spec.desired)
+        if let file {
+            guard writeTextFile(file, SavedPlan(plan, specDigest: spec.digest).text) else {
+                throw CommandFailure(.failure, "cannot write \(file); check its folder")
+            }
         }
         Terminal.print(
-            try invocation.wantsJSON()
+            isJSON
                 ? PlanJSONRenderer.render(plan).indented
                 : PlanTextRenderer(usesColour: invocation.wantsColour).render(plan, source: path))
         if !plan.blockers.isEmpty { return .blocked }
         return invocation.has(.detailedExitcode) && !plan.isEmpty ? .changesPending : .ok
+    }
+
+    private func currentPlan(_ desired: DesiredState) async throws(CommandFailure) -> Plan {
+        guard try await instance.hasSchema() else {
+            return FleetPlanner(desired: desired, observed: .nothing).plan()
+        }
+        return try await planned(desired)
     }
 
     private func planned(_ desired: DesiredState) async throws(CommandFailure) -> Plan {
@@ -53,10 +90,10 @@ struct ReconcileCommand {
         }
     }
 
-    private func converge(_ spec: LoadedSpec) async throws(CommandFailure) -> ExitCode {
+    private func converge(_ spec: LoadedSpec, parent: Int64? = nil) async throws(CommandFailure) -> ExitCode {
         try await instance.prepareDatabase(patience: .seconds(10))
         let revision = try await SpecSource.accept(
-            spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
+            spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback), parent: parent)
         let limit = try timeout()
         let runtime = ReconcileRuntime(instance, metrics: nil)
         let outcome: ConvergenceOutcome
