@@ -11,6 +11,7 @@ package final class PostgresConnection: @unchecked Sendable {
     /// A statement whose reply is awaited, up to its sync.
     private final class Pending {
         let waiter = Waiter()
+        /// Of the statement; a success counts only once its sync has come.
         var outcome: Result<PostgresRows, PostgresError>?
         let sql: String
         let name: String
@@ -270,7 +271,11 @@ package final class PostgresConnection: @unchecked Sendable {
         let waiting = pending
         pending = []
         for one in waiting {
-            if one.outcome == nil { one.outcome = .failure(.lostReply(evidence: evidence)) }
+            // Rows may come before the commit: only the sync behind them proves it. What was refused stays refused.
+            switch one.outcome {
+            case nil, .success: one.outcome = .failure(.lostReply(evidence: evidence))
+            case .failure: break
+            }
             one.waiter.resume(.closed)
         }
     }

@@ -67,6 +67,9 @@ package final class PostgresCluster: Sendable {
         "postgresql:///\(database)?host=\(folder.replacing("/", with: "%2F"))&user=postgres"
     }
 
+    /// Where the server listens.
+    package var socketPath: String { folder + "/.s.PGSQL.5432" }
+
     /// A fresh, empty database; its URI.
     package func createDatabase() throws(Failure) -> String {
         let name = "test\(databases.wrappingAdd(1, ordering: .relaxed).newValue)"

@@ -40,6 +40,28 @@ import Testing
         }
     }
 
+    /// Postgres sends the rows of a statement before it commits its transaction.
+    @Test func `rows whose transaction is not known to be over are no success`() async throws {
+        let relay = try CuttingRelay(before: cluster.socketPath)
+        defer { relay.close() }
+        let database = try cluster.createDatabase()
+        let uri = database.replacing(
+            cluster.socketPath.replacing("/.s.PGSQL.5432", with: "").replacing("/", with: "%2F"),
+            with: relay.folder.replacing("/", with: "%2F"))
+        #expect(uri != database)
+        try await PostgresCluster.onLoop { _ in
+            let pool = PostgresPool(uri: uri)
+            defer { pool.closeCurrentLoop() }
+            _ = try await pool.execute("CREATE TABLE t (a int)")
+            relay.arm()
+            await #expect(throws: PostgresError.self) {
+                try await pool.execute("INSERT INTO t VALUES (1) RETURNING a")
+            }
+            #expect(relay.cutCount == 1)
+            #expect(try await pool.execute("SELECT count(*) FROM t").int8(0, 0) == 1, "it happened, and nobody was told")
+        }
+    }
+
     @Test func `a null parameter and an empty text are two things`() async throws {
         try await cluster.withDatabase { pool, _ in
             let sql = "SELECT $1::text IS NULL, $2::text = ''"
