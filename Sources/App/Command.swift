@@ -1,6 +1,6 @@
 /// The program's verbs.
 enum Command: String, CaseIterable, Sendable {
-    case serve, reconcile, apply, diff, status, events, wait, object, inventory
+    case serve, reconcile, apply, diff, status, events, wait, object, inventory, scrub
     case okToStop = "ok-to-stop"
     case safeToRemove = "safe-to-remove"
     case confirmCatalog = "confirm-catalog"
@@ -18,6 +18,7 @@ enum Command: String, CaseIterable, Sendable {
         case .diff: "compare the spec files with the accepted revision, line by line"
         case .events: "what happened, newest first"
         case .object: "where the copies of an object are"
+        case .scrub: "read every copy, verify it, and have the damaged ones repaired"
         case .inventory: "what is on the backends and in no row, and when it goes"
         case .okToStop: "whether every object stays readable while a backend is stopped"
         case .safeToRemove: "whether every object keeps its copies when a backend goes for good"
@@ -45,6 +46,7 @@ enum Command: String, CaseIterable, Sendable {
         case .export, .okToStop, .safeToRemove, .diff: [.spec, .databaseURL]
         case .events, .object, .inventory: [.databaseURL, .output]
         case .confirmCatalog: [.databaseURL]
+        case .scrub: [.spec, .databaseURL, .logLevel]
         case .explain, .schema, .completion, .version, .help: []
         }
     }
@@ -55,7 +57,8 @@ enum Command: String, CaseIterable, Sendable {
         case .reconcile: [.dryRun, .detailedExitcode, .allowRollback, .noColor, .help]
         case .status: [.noColor, .watch, .help]
         case .validate: [.resolveSecrets, .noColor, .help]
-        case .apply, .wait, .export, .diff, .events, .object, .inventory, .okToStop, .safeToRemove, .confirmCatalog, .explain,
+        case .apply, .wait, .export, .diff, .events, .object, .inventory, .scrub, .okToStop, .safeToRemove, .confirmCatalog,
+            .explain,
             .schema, .completion, .version, .help:
             [.help]
         }
@@ -70,7 +73,7 @@ enum Command: String, CaseIterable, Sendable {
         case .export: "[BUCKET]"
         case .help: "[COMMAND]"
         case .object: "locate BUCKET/KEY | lost"
-        case .inventory: "[BACKEND]"
+        case .inventory, .scrub: "[BACKEND]"
         case .okToStop, .safeToRemove: "NAME"
         case .confirmCatalog: "TOKEN"
         case .explain: "[WORD]"
@@ -82,7 +85,7 @@ enum Command: String, CaseIterable, Sendable {
     var operandsMax: Int {
         switch self {
         case .object: 2
-        case .apply, .wait, .validate, .export, .inventory, .okToStop, .safeToRemove, .confirmCatalog, .explain, .completion,
+        case .apply, .wait, .validate, .export, .inventory, .scrub, .okToStop, .safeToRemove, .confirmCatalog, .explain, .completion,
             .help: 1
         case .serve, .reconcile, .diff, .status, .events, .schema, .version: 0
         }
@@ -155,6 +158,12 @@ enum Command: String, CaseIterable, Sendable {
         case .okToStop, .safeToRemove:
             """
             Asks the backends now, and counts from the catalog. Exit status 0: yes; 3: no, with the reasons.
+            """
+        case .scrub:
+            """
+            A damaged or absent copy becomes suspect: it is not served first, and the reconciler makes it anew from another. A
+            round that was interrupted goes on where it stood. With scrub.interval in the spec, 'sluice serve' does this by
+            itself. Exit status 0: all verified; 1: something was damaged or could not be read.
             """
         case .confirmCatalog:
             """

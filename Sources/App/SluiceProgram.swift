@@ -87,6 +87,10 @@ package enum SluiceProgram {
             return try onLoops(count: 1) { loops async throws(CommandFailure) in
                 try await ObjectCommand(invocation, loops).run()
             }
+        case .scrub:
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await ScrubCommand(invocation, loops).run()
+            }
         case .inventory:
             return try onLoops(count: 1) { loops async throws(CommandFailure) in
                 try await InventoryCommand(invocation, loops).run()

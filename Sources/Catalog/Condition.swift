@@ -132,6 +132,7 @@ package enum Reason: String, Sendable, CaseIterable {
     // Inventory
     case orphansFound = "OrphansFound"
     case orphansRemoved = "OrphansRemoved"
+    case damageFound = "DamageFound"
     // Safeguard
     case catalogRewound = "CatalogRewound"
     // Spec

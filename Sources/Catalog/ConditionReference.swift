@@ -101,6 +101,9 @@ extension Reason {
                 "objects are ours by their names, and no row names them: a crash of Postgres took their intents away",
                 "nothing, they are deleted after safety.orphanQuarantine; `sluice inventory` lists them")
         case .orphansRemoved: ConditionReference("orphans were in quarantine long enough", "nothing")
+        case .damageFound:
+            ConditionReference(
+                "a scrub found copies absent or with other bytes", "nothing, they are made anew; if it comes again, look at the backend")
         case .catalogRewound:
             ConditionReference(
                 "Postgres was restored, promoted or replaced, or a backend has an epoch's marker that the catalog has not reached: commits may be lost",

@@ -63,6 +63,8 @@ package struct FleetSpec: Sendable, Equatable {
     package var isSuspended: Bool
     package var bucketCreation: BucketCreation
     package var safety: SafetySpec
+    /// How often every copy is read and verified; nil: only when `sluice scrub` asks.
+    package var scrubInterval: Duration?
 
     package init(
         name: String, replication: ReplicationSpec, routing: Routing = .spread,

@@ -1,6 +1,6 @@
 package import Catalog
 
-/// The ten stores of a catalog, in one process.
+/// The eleven stores of a catalog, in one process.
 package struct CatalogStores: Sendable {
     package let writes: any WriteLedger
     package let objects: any ObjectIndex
@@ -12,11 +12,13 @@ package struct CatalogStores: Sendable {
     package let buckets: any BucketLedger
     package let inventory: any InventoryLedger
     package let safeguard: any SafeguardLedger
+    package let scrubs: any ScrubLedger
 
     package init(
         writes: any WriteLedger, objects: any ObjectIndex, uploads: any UploadLedger, moves: any MoveLedger,
         deletions: any DeletionLedger, fleet: any FleetLedger, status: any StatusLedger,
-        buckets: any BucketLedger, inventory: any InventoryLedger, safeguard: any SafeguardLedger
+        buckets: any BucketLedger, inventory: any InventoryLedger, safeguard: any SafeguardLedger,
+        scrubs: any ScrubLedger
     ) {
         self.writes = writes
         self.objects = objects
@@ -28,17 +30,18 @@ package struct CatalogStores: Sendable {
         self.buckets = buckets
         self.inventory = inventory
         self.safeguard = safeguard
+        self.scrubs = scrubs
     }
 
     /// One value that is all of them.
     package init<Store>(_ store: Store)
     where
         Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger
-            & BucketLedger & InventoryLedger & SafeguardLedger
+            & BucketLedger & InventoryLedger & SafeguardLedger & ScrubLedger
     {
         self.init(
             writes: store, objects: store, uploads: store, moves: store, deletions: store, fleet: store, status: store,
-            buckets: store, inventory: store, safeguard: store)
+            buckets: store, inventory: store, safeguard: store, scrubs: store)
     }
 }
 
@@ -62,6 +65,7 @@ package struct CatalogPromise: Sendable, CustomStringConvertible {
 package enum CatalogContract {
     package static let promises: [CatalogPromise] =
         writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory + safeguard + abandon + partedMoves
+        + scrubs
 
     static func expect(
         _ condition: Bool, _ what: @autoclosure () -> String = "", file: StaticString = #fileID, line: UInt = #line

@@ -17,7 +17,7 @@ package final class MemoryCatalog: Sendable {
         case safeguard, raiseEpoch, halt, confirm
         case snapshot, accept, changePhase, recordMarked, residue, drains, copyGroups
         case conditions, publish, events
-        case abandon, endAbandoned, lostObjects
+        case abandon, endAbandoned, lostObjects, scrub
     }
 
     package enum Fault: Sendable, Equatable {

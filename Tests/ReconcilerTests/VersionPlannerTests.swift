@@ -60,6 +60,11 @@ import Testing
         #expect(decision.dooms == [BackendID(1)])
     }
 
+    @Test func `without a spare backend a suspect's place is taken by a new copy there`() {
+        let decision = decide([.staying, .staying], holders: [1], suspects: [2], factor: 2)
+        #expect(decision == VersionDecision(targets: [BackendID(2)], dooms: [BackendID(2)], blocked: nil))
+    }
+
     @Test func `a suspect is not counted, and goes when enough good ones are there`() {
         let decision = decide([.staying, .staying, .staying], holders: [1], suspects: [2], factor: 2)
         #expect(decision == VersionDecision(targets: [BackendID(3)], dooms: [BackendID(2)], blocked: nil))
@@ -116,7 +121,8 @@ import Testing
             #expect(decision.targets.allSatisfy { roles[Int($0.raw) - 1] == .staying })
             if let quota, quota < 10 { #expect(decision.targets.isEmpty) }
 
-            let after = Set(holders).union(decision.targets.map(\.raw)).subtracting(decision.dooms.map(\.raw))
+            // What is doomed is there now; a copy that takes a suspect's place stays.
+            let after = Set(holders).subtracting(decision.dooms.map(\.raw)).union(decision.targets.map(\.raw))
             #expect(after.count >= min(factor, holders.count), "\(roles) \(holders) -> \(decision)")
             if !holders.isEmpty { #expect(!after.isEmpty) }
             // Carried out, the same decision finds nothing more to do.

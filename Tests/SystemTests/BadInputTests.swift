@@ -82,6 +82,24 @@ import Testing
         try await fleet.close()
     }
 
+    @Test func `an edit that meets a database that is away takes effect when it is back`() async throws {
+        let fleet = try await Fleet()
+        try fleet.writeSpec(fleet.directories())
+        let server = try await fleet.serve()
+        try await fleet.close()
+        try fleet.writeSpec(fleet.directories(), factor: 3)
+        _ = try await eventually("the edit was met", within: .seconds(60)) {
+            fleet.folder.read("serve.log").contains("the spec is proposed again") ? true : nil
+        }
+        try await fleet.startPostgres()
+        _ = try await eventually("it is in force", within: .seconds(30)) {
+            try await fleet.sql("SELECT max(revision) FROM spec_revision") == "2" ? true : nil
+        }
+        server.signal(SIGTERM)
+        try await server.waitForExit()
+        try await fleet.close()
+    }
+
     @Test func `undeclaring a backend destroys nothing and says so`() async throws {
         let fleet = try await Fleet()
         let backends = fleet.directories()

@@ -44,6 +44,45 @@ import Testing
         }
     }
 
+    @Test func `a scrub finds what was damaged or lost on a disk, and repair makes it anew`() async throws {
+        let fleet = try await Fleet()
+        do { try await scrub(fleet) } catch {
+            try await fleet.close()
+            throw error
+        }
+        try await fleet.close()
+    }
+
+    private func scrub(_ fleet: Fleet) async throws {
+        try fleet.writeSpec(fleet.directories(["disk1", "disk2"]))
+        let server = try await fleet.serve()
+        try await fleet.python(InventoryTests.fill)
+        let clean = try await fleet.sluice("scrub")
+        #expect(clean.status == 0, "\(clean.errors)")
+        #expect(clean.output.contains("disk1: 23 copies") && clean.output.contains("0 damaged"), "\(clean.output)")
+
+        let damaged = try #require(files(fleet, "/k3~").first { $0.contains("disk1") })
+        let handle = try FileHandle(forUpdating: URL(fileURLWithPath: damaged))
+        try handle.seek(toOffset: 100)
+        try handle.write(contentsOf: Data("X".utf8))
+        try handle.close()
+        try FileManager.default.removeItem(atPath: try #require(files(fleet, "/k4~").first { $0.contains("disk2") }))
+        let found = try await fleet.sluice("scrub")
+        #expect(found.status == 1, "\(found.errors)")
+        #expect(found.output.contains("disk1: 23 copies, ") && found.output.contains("1 damaged"), "\(found.output)")
+        _ = try await eventually("the copies are made anew", within: .seconds(60)) {
+            let bad = try await fleet.sql("SELECT count(*) FROM copy WHERE suspect AND state = 'live'")
+            let copies = try await fleet.sql(Invariants.copiesPerObject)
+            return bad == "0" && copies == "23|2|2" ? true : nil
+        }
+        let after = try await fleet.sluice("scrub", "disk1")
+        #expect(after.status == 0 && after.output.contains("23 copies"), "\(after.output)\(after.errors)")
+        #expect(try await fleet.sluice("scrub", "nothing").status == 1)
+        try await fleet.python(InventoryTests.check)
+        server.signal(SIGTERM)
+        try await server.waitForExit()
+    }
+
     @Test(arguments: ["", "after-orphan-doom:1"])
     func `orphans go after their quarantine, and what is not ours or has a row stays`(point: String) async throws {
         let fleet = try await Fleet()

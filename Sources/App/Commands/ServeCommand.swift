@@ -61,9 +61,11 @@ struct ServeCommand {
         let gateway = HTTPServer(handler: try gatewayServer(snapshots), tls: try tls(), logger: instance.logger)
         try start(gateway, listen)
         try await instance.prepareDatabase(patience: nil)
-        try await instance.verifyGate()
-        let revision = try await SpecSource.accept(
-            spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
+        try await patiently { () async throws(CommandFailure) in try await instance.verifyGate() }
+        let revision = try await patiently { () async throws(CommandFailure) in
+            try await SpecSource.accept(
+                spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
+        }
         state.accept(spec.desired, digest: spec.digest)
         instance.logger.info(
             "serving",
@@ -90,6 +92,23 @@ struct ServeCommand {
         await admin.shutdown(grace: .seconds(1))
         instance.logger.info("stopped")
         return .ok
+    }
+
+    /// Again and again while the database does not answer: each of these steps may be repeated.
+    private func patiently<Answer>(
+        _ step: () async throws(CommandFailure) -> Answer
+    ) async throws(CommandFailure) -> Answer {
+        var pause = Duration.milliseconds(250)
+        while true {
+            do throws(CommandFailure) { return try await step() } catch {
+                guard error.code == .unreachable else { throw error }
+                instance.logger.warning("waiting for Postgres", [("error", .string(error.message))])
+            }
+            do throws(CancellationError) { try await EventLoop.sleep(for: pause) } catch {
+                throw CommandFailure(.failure, "interrupted")
+            }
+            pause = min(pause * 2, .seconds(5))
+        }
     }
 
     private func signals() throws(CommandFailure) -> SignalStream {
@@ -286,13 +305,14 @@ struct ServeCommand {
         while !Task.isCancelled {
             do throws(CancellationError) { try await EventLoop.sleep(for: ServeCommand.watchPause) } catch { return }
             let now = await source.fingerprint()
-            guard now != known else { continue }
+            guard now != known || state.mustReload else { continue }
             known = now
             await reload(state, because: "the files changed")
         }
     }
 
     private func reload(_ state: ServeState, because cause: String) async {
+        state.mustReload = false
         switch await source.load() {
         case .rejected(let findings, let sources):
             let text = DiagnosticRenderer.text(findings, sources: sources)
@@ -309,6 +329,14 @@ struct ServeCommand {
                 state.accept(spec.desired, digest: spec.digest)
                 instance.logger.info("spec accepted", [("cause", .string(cause)), ("revision", .int(revision))])
             } catch {
+                if error.code == .unreachable {
+                    // It may have been accepted; asking again tells.
+                    state.mustReload = true
+                    instance.logger.warning(
+                        "the database does not answer; the spec is proposed again",
+                        [("cause", .string(cause)), ("error", .string(error.message))])
+                    return
+                }
                 state.specProblem = SpecProblem(.staleSpec, error.message)
                 instance.logger.error(
                     "spec not accepted, the one before stays in force",
@@ -335,6 +363,7 @@ final class ServeState: Sendable {
         var isStopping = false
         var digest = ""
         var specProblem: SpecProblem?
+        var mustReload = false
     }
     private let value: Mutex<Value>
 
@@ -358,6 +387,11 @@ final class ServeState: Sendable {
     var isStopping: Bool {
         get { value.withLock { $0.isStopping } }
         set { value.withLock { $0.isStopping = newValue } }
+    }
+    /// The files were read, and could not be proposed.
+    var mustReload: Bool {
+        get { value.withLock { $0.mustReload } }
+        set { value.withLock { $0.mustReload = newValue } }
     }
     var specProblem: SpecProblem? {
         get { value.withLock { $0.specProblem } }

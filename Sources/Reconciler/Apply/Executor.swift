@@ -14,10 +14,11 @@ package struct ReconcilerLedgers: Sendable {
     package var status: any StatusLedger
     package var inventory: any InventoryLedger
     package var safeguard: any SafeguardLedger
+    package var scrubs: any ScrubLedger
     package init(
         fleet: any FleetLedger, moves: any MoveLedger, writes: any WriteLedger, deletions: any DeletionLedger,
         objects: any ObjectIndex, status: any StatusLedger, inventory: any InventoryLedger,
-        safeguard: any SafeguardLedger
+        safeguard: any SafeguardLedger, scrubs: any ScrubLedger
     ) {
         self.fleet = fleet
         self.moves = moves
@@ -27,6 +28,7 @@ package struct ReconcilerLedgers: Sendable {
         self.status = status
         self.inventory = inventory
         self.safeguard = safeguard
+        self.scrubs = scrubs
     }
 }
 
@@ -98,6 +100,7 @@ package struct Executor: Sendable {
             try await delete(on: record, desired, &outcome)
         }
         try await takeInventory(observed, desired, &outcome)
+        try await scrub(observed, desired, &outcome)
         if observed.mayDestroy { try await retire(plan, observed, &outcome) }
         return outcome
     }

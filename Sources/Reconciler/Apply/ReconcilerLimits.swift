@@ -23,6 +23,12 @@ package struct ReconcilerLimits: Sendable {
     package var inventoryLease: Duration = .seconds(120)
     /// Orphans of one backend that one pass looks at.
     package var orphanBatch = 500
+    /// Copies and bytes that one pass verifies on each backend.
+    package var scrubBatch = 64
+    package var scrubBytes: Int64 = 512 << 20
+    package var scrubLease: Duration = .seconds(1800)
+    /// As many damaged copies in one batch, and half of it, are not believed.
+    package var scrubDamagedMax = 20
     package init() {}
 
     /// Between the beginnings of two rounds through a backend: a day, or as often as a short quarantine asks, so that an orphan

@@ -69,20 +69,22 @@ package enum VersionPlanner {
         let healed = suspects.filter { role($0) == .staying }
         let isReadable = !(holders + suspects).isEmpty
         let need = max(0, factor - counted.count)
-        let targets =
-            need == 0 || !isReadable
-            ? []
-            : Array(
-                Placement.targets(
-                    for: size, routing: routing, among: standings, excluding: Set(holders).union(suspects)
-                ).prefix(need))
+        func room(_ size: ByteCount, without excluded: Set<BackendID>) -> [BackendID] {
+            Placement.targets(for: size, routing: routing, among: standings, excluding: excluded)
+        }
+        var targets: [BackendID] = []
+        if need > 0, isReadable {
+            targets = Array(room(size, without: Set(holders).union(suspects)).prefix(need))
+            // Where a copy went bad another may, so that comes last; but a fleet without a spare backend heals too.
+            let again = room(size, without: Set(holders).union(targets)).filter { suspects.contains($0) }
+            targets += again.prefix(need - targets.count)
+        }
         let after = staying.count + targets.count
         let required = max(1, min(factor, holders.count))
         let mayDoom = after >= required
         var blocked: Reason?
         if targets.count < need || !leaving.isEmpty && !mayDoom {
-            let wouldFit = Placement.targets(
-                for: .zero, routing: routing, among: standings, excluding: Set(holders).union(suspects))
+            let wouldFit = room(.zero, without: Set(holders))
             blocked =
                 !isReadable
                 ? .sourceUnreadable : wouldFit.count > targets.count ? .insufficientRoom : .insufficientTargets

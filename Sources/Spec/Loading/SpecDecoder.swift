@@ -119,6 +119,10 @@ struct SpecDecoder {
             fleet.reconcileInterval = reconcile.duration("interval") ?? fleet.reconcileInterval
             reconcile.finish()
         }
+        if let scrub = spec.mapping("scrub") {
+            fleet.scrubInterval = scrub.duration("interval")
+            scrub.finish()
+        }
         fleet.isSuspended = spec.bool("suspend") ?? false
         fleet.bucketCreation = spec.choice("bucketCreation", BucketCreation.self) ?? fleet.bucketCreation
         if let safety = spec.mapping("safety") {

@@ -71,6 +71,9 @@ package enum SpecReference {
                 "Fleet", "routing", .choice(["spread", "pack"]), "spread",
                 "`spread`: the least utilised backend first; `pack`: the first by name that has room"),
             SpecField("Fleet", "reconcile.interval", .duration, "30s", "pause between two passes when nothing moves"),
+            SpecField(
+                "Fleet", "scrub.interval", .duration, "–",
+                "how often every copy is read in full and verified; without it only `sluice scrub` does"),
             SpecField("Fleet", "suspend", .bool, "false", "plan and status only"),
             SpecField(
                 "Fleet", "bucketCreation", .choice(["declaredOnly", "allowed"]), "declaredOnly",
