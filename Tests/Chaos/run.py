@@ -137,9 +137,10 @@ class Fleet:
             return answer.status == 200
 
     def client(self, index):
+        # One attempt an operation: one that is repeated silently may have happened although its last answer says 503.
         return boto3.client(
             "s3", endpoint_url=f"http://127.0.0.1:{self.ports[index][0]}", aws_access_key_id="chaoskey", aws_secret_access_key="chaossecret",
-            region_name="us-east-1", config=Config(retries={"max_attempts": 1}, connect_timeout=3, read_timeout=15, max_pool_connections=2))
+            region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=15, max_pool_connections=2))
 
     def close(self, keeps):
         for gateway in self.gateways:
