@@ -2,8 +2,8 @@
 
 Two `sluice serve` on one Postgres, two directories and two S3 servers behind fault proxies. Clients write, read and delete through
 both gateways and keep their own history, while a seeded schedule kills and stops gateways, kills Postgres and its connections, makes
-backends fail in many ways, takes a disk away, and edits the spec (drains, cancels, factor). Then all faults stop; it must converge,
-and the histories, the catalog and the backends must agree:
+backends fail in many ways, takes a disk away, edits the spec (drains, cancels, factor), and loses, delays and cuts what the gateways
+and Postgres say to each other. Then all faults stop; it must converge, and the histories, the catalog and the backends must agree:
 
 - each object is what its history allows: nothing acknowledged is lost, nothing deleted comes back, no byte is another's
 - counters equal rows; each current version has its copies; each live row has its bytes; no bytes are there that no row names, but for
@@ -30,12 +30,19 @@ import boto3
 import botocore
 from botocore.config import Config
 
+import postgres_proxy
 from fault_proxy import MODES, FaultProxy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SLUICE = os.environ.get("SLUICE", ROOT + "/.build/debug/sluice")
 TOOLS = os.environ.get("SLUICE_TEST_TOOLS", ROOT + "/.build/test-tools/bin")
 NAMES = ["disk1", "disk2", "s3a", "s3b"]
+# Whose requests and answers go wrong, by what their SQL contains; two names are one chain of faults. Empty: any statement.
+POSTGRES_TARGETS = [
+    ("commit_v",), ("commit_v",), ("commit_v", "resolve_v"), ("commit_v", "resolve_v", "give_up_v"), ("delete_v",), ("delete_v",),
+    ("intend_v",), ("give_up_v",), ("claim_v",), ("intend_copy_v",), ("commit_copy_v",), ("doom_v",), ("settle_v",), ("accept_v",),
+    ("change_phase_v",), ("create_upload_v", "open_upload_v"), ("record_part_v",), ("begin_complete_v",), (),
+]
 # A killed worker's claims are its own until their lease is over (ReconcilerLimits: 300 s).
 CONVERGENCE_LIMIT = float(os.environ.get("SLUICE_CHAOS_LIMIT", "480"))
 
@@ -57,7 +64,7 @@ def eventually(what, ask, limit=60):
 
 
 class Fleet:
-    def __init__(self, seed):
+    def __init__(self, seed, postgres_modes):
         self.folder = tempfile.mkdtemp(prefix="sluice-chaos.")
         os.chmod(self.folder, 0o755)
         self.states = {name: "active" for name in NAMES}
@@ -76,6 +83,10 @@ class Fleet:
             eventually("rclone", lambda port=port: socket.create_connection(("127.0.0.1", port)).close() or True)
             self.proxies[name] = FaultProxy(port, seed + index)
         self.start_postgres()
+        self.postgres = None
+        if postgres_modes:
+            self.postgres = postgres_proxy.PostgresProxy(postgres_proxy.socket_path(self.url), seed + 2, self.folder + "/postgres_proxy.log")
+        self.postgres_modes = postgres_modes
         self.write_spec()
         for index in range(2):
             self.start(index)
@@ -120,8 +131,9 @@ class Fleet:
         os.rename(self.folder + "/specs.new", self.folder + "/specs/fleet.yaml")
 
     def environment(self, index):
+        database = postgres_proxy.proxied(self.url, self.postgres.port) if self.postgres else self.url
         return {
-            **os.environ, "SLUICE_SPEC": self.folder + "/specs", "SLUICE_DATABASE_URL": self.url,
+            **os.environ, "SLUICE_SPEC": self.folder + "/specs", "SLUICE_DATABASE_URL": database,
             "SLUICE_LISTEN": f"127.0.0.1:{self.ports[index][0]}", "SLUICE_ADMIN_LISTEN": f"127.0.0.1:{self.ports[index][1]}",
             "SLUICE_INSTANCE": f"gateway{index}", "SLUICE_LOG_LEVEL": "warning",
         }
@@ -277,10 +289,14 @@ class Chaos:
         self.fleet, self.random, self.counts = fleet, random.Random(seed), counts
 
     def one(self):
-        kind = self.random.choice([
+        kinds = [
             "kill a gateway", "stop a gateway", "kill Postgres", "end connections of Postgres", "fail a backend", "fail a backend",
             "fail a backend", "take a disk away", "drain", "undrain", "change the factor",
-        ])
+        ]
+        # These wait for their requests in the background, so that they meet the other faults.
+        if self.fleet.postgres:
+            kinds += ["fail a connection of Postgres"] * 8
+        kind = self.random.choice(kinds)
         self.counts[kind] += 1
         getattr(self, kind.replace(" ", "_"))()
 
@@ -303,6 +319,24 @@ class Chaos:
     def end_connections_of_Postgres(self):
         with contextlib.suppress(RuntimeError):
             self.fleet.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
+
+    def fail_a_connection_of_Postgres(self):
+        mode = self.random.choice(self.fleet.postgres_modes)
+        self.counts["  " + mode] += 1
+        # A gateway waits 30 s for a reply; one in ten comes too late for that.
+        seconds = 33 if self.random.random() < 0.1 else self.random.uniform(0.1, 8)
+        if mode in postgres_proxy.CONNECTION_MODES:
+            self.fleet.postgres.arm(mode, within=min(seconds, 8))
+            if mode == "refuse connections":
+                self.fleet.postgres.end_connections()
+            return
+        targets = self.random.choice(POSTGRES_TARGETS)
+        self.fleet.postgres.arm(mode, targets, times=self.random.randint(1, 12), within=self.random.uniform(5, 20), seconds=seconds)
+        # What load does not call by itself.
+        if targets == ("accept_v",):
+            self.fleet.write_spec()
+        if targets == ("change_phase_v",):
+            self.random.choice([self.drain, self.undrain])()
 
     def fail_a_backend(self):
         proxy = self.fleet.proxies[self.random.choice(["s3a", "s3b"])]
@@ -392,11 +426,19 @@ def main():
     parser.add_argument("--minutes", type=float, default=2)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--workers", type=int, default=6)
+    modes = postgres_proxy.MODES + postgres_proxy.CONNECTION_MODES
+    parser.add_argument(
+        "--postgres-faults", default="all", metavar="MODES",
+        help=f"what happens between gateways and Postgres: all, none (they connect directly), or some of, with commas: {', '.join(modes)}")
     options = parser.parse_args()
+    postgres_modes = {"all": modes, "none": []}.get(options.postgres_faults, options.postgres_faults.split(","))
+    unknown = set(postgres_modes) - set(modes)
+    if unknown:
+        parser.error(f"--postgres-faults: {', '.join(sorted(unknown))}: not one of {', '.join(modes)}")
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}", flush=True)
     tally, counts, violations = collections.Counter(), collections.Counter(), []
-    fleet = Fleet(seed)
+    fleet = Fleet(seed, postgres_modes)
     isFine = False
     try:
         stop = threading.Event()
@@ -420,6 +462,10 @@ def main():
         # Faults stop; what is draining may go on doing so.
         for proxy in fleet.proxies.values():
             proxy.set("pass")
+        if fleet.postgres:
+            fleet.postgres.disarm()
+            # A request that is late may change something: not while the checker looks.
+            eventually("the last late request arrived", fleet.postgres.is_settled)
         fleet.factor = 2
         fleet.states = {name: "active" for name in NAMES}
         fleet.write_spec()
@@ -455,6 +501,10 @@ def main():
     print("faults:")
     for name, count in sorted(counts.items()):
         print(f"  {count:6} {name}")
+    if fleet.postgres:
+        print("requests to Postgres that faults hit:")
+        for name, count in sorted(fleet.postgres.hits.items()):
+            print(f"  {count:6} {name}")
     for one in violations[:50]:
         print(f"VIOLATION {one}")
     print(f"seed {seed}: {sum(tally.values())} operations, {sum(n for k, n in counts.items() if not k.startswith(' '))} faults, {len(violations)} violations")
