@@ -142,6 +142,15 @@ class Fleet:
         with open(f"{self.folder}/gateway{index}.log", "ab") as log:
             self.gateways[index] = subprocess.Popen([SLUICE, "serve"], env=self.environment(index), stdout=log, stderr=log)
 
+    def restart_ended(self, violations):
+        """As a supervisor would; but no fault of the schedule is a reason for a gateway to end."""
+        for index, gateway in enumerate(self.gateways):
+            if gateway.poll() is not None:
+                with open(f"{self.folder}/gateway{index}.log", encoding="utf-8", errors="replace") as log:
+                    last = log.readlines()[-1:]
+                violations.append(f"gateway{index} ended by itself with {gateway.returncode}; its log's end: {''.join(last).strip()}")
+                self.start(index)
+
     def is_ready(self, index):
         if self.gateways[index].poll() is not None:
             raise RuntimeError("a gateway ended")
@@ -450,10 +459,7 @@ def main():
         while time.monotonic() < end:
             time.sleep(chaos.random.uniform(0.2, 1.5))
             chaos.one()
-            for index in range(2):
-                if fleet.gateways[index].poll() is not None:
-                    violations.append(f"gateway{index} ended by itself with {fleet.gateways[index].returncode}; see its log")
-                    fleet.start(index)
+            fleet.restart_ended(violations)
         print(f"{sum(tally.values())} operations, {sum(counts.values())} faults; now all faults stop", flush=True)
         stop.set()
         for worker in workers:
@@ -471,7 +477,8 @@ def main():
         fleet.write_spec()
         began = time.monotonic()
         for index in range(2):
-            eventually("a gateway is ready", lambda index=index: fleet.is_ready(index), 90)
+            # One that was starting when the last fault came may end even now.
+            eventually("a gateway is ready", lambda index=index: fleet.restart_ended(violations) or fleet.is_ready(index), 90)
 
         def isConverged():
             left = fleet.sql("""SELECT (SELECT count(*) FROM copy WHERE state = 'writing' AND upload_id IS NULL),
