@@ -76,6 +76,16 @@ final class Instance: Sendable {
         ) { duration async throws(CancellationError) in try await EventLoop.sleep(for: duration) }
     }
 
+    /// Adds what the backends were used for to the month; what cannot be added now is added next time.
+    func flushUsage() async {
+        let usage = registry.takeUsage()
+        do throws(CatalogError) { try await catalog.add(usage) } catch {
+            // It may have been added: counting twice is the safer mistake for a limit.
+            registry.giveBack(usage)
+            logger.debug("cannot record usage", [("error", .string("\(error)"))])
+        }
+    }
+
     func close() {
         client.close()
         pool.stop()

@@ -50,8 +50,18 @@ final class ReconcileRuntime: Sendable {
         let snapshot = try await instance.catalog.snapshot()
         await instance.registry.update(snapshot, desired)
         fleet.set(snapshot)
-        return try await loop.runUntilConverged(desired, within: limit) { () async throws(CancellationError) in
-            try await EventLoop.sleep(for: .seconds(1))
+        let instance = instance
+        do throws(CatalogError) {
+            let outcome = try await loop.runUntilConverged(desired, within: limit) {
+                () async throws(CancellationError) in
+                await instance.flushUsage()
+                try await EventLoop.sleep(for: .seconds(1))
+            }
+            await instance.flushUsage()
+            return outcome
+        } catch {
+            await instance.flushUsage()
+            throw error
         }
     }
 }

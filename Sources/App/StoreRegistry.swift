@@ -16,6 +16,7 @@ final class StoreRegistry: Sendable {
     private struct State {
         var entries: [BackendID: Entry] = [:]
         var problems: [BackendID: SecretProblem] = [:]
+        var meters: [BackendID: UsageMeter] = [:]
     }
 
     private let pool: BlockingPool
@@ -62,7 +63,12 @@ final class StoreRegistry: Sendable {
                     ?? false
             }
             if isCurrent { return }
-            let store = await make(record, spec, values)
+            let meter = state.withLock { state in
+                let meter = state.meters[record.id] ?? UsageMeter()
+                state.meters[record.id] = meter
+                return meter
+            }
+            let store = MeteredStore(store: await make(record, spec, values), meter: meter)
             state.withLock { $0.entries[record.id] = Entry(spec: spec, secrets: values, store: store) }
         }
     }
@@ -81,6 +87,16 @@ final class StoreRegistry: Sendable {
                 name: record.name, endpoint: endpoint, region: region, bucket: bucket, usesPathStyle: usesPathStyle,
                 accessKeyID: secrets.first?.revealed ?? "", secret: secrets.last?.revealed ?? "")
         }
+    }
+
+    /// What the backends were used for since the last call.
+    func takeUsage() -> [BackendID: MonthlyUsage] {
+        state.withLock { $0.meters }.mapValues { $0.take() }.filter { $0.value != .zero }
+    }
+
+    func giveBack(_ usage: [BackendID: MonthlyUsage]) {
+        let meters = state.withLock { $0.meters }
+        for (backend, one) in usage { meters[backend]?.giveBack(one) }
     }
 
     var stores: [BackendID: any ObjectStore] { state.withLock { $0.entries.mapValues(\.store) } }

@@ -114,11 +114,13 @@ package struct FleetSnapshot: Sendable {
     /// Sorted by name; retired ones are left out.
     package var backends: [BackendRecord]
     package var usage: [BackendID: BackendUsage]
+    /// Of the current month.
+    package var monthly: [BackendID: MonthlyUsage]
     /// Sorted by name.
     package var buckets: [BucketRecord]
     package init(
         revision: Int64, digest: String, acceptedAt: Int64, backends: [BackendRecord],
-        usage: [BackendID: BackendUsage], buckets: [BucketRecord]
+        usage: [BackendID: BackendUsage], buckets: [BucketRecord], monthly: [BackendID: MonthlyUsage] = [:]
     ) {
         self.revision = revision
         self.digest = digest
@@ -126,6 +128,7 @@ package struct FleetSnapshot: Sendable {
         self.backends = backends
         self.usage = usage
         self.buckets = buckets
+        self.monthly = monthly
     }
     package func backend(_ name: String) -> BackendRecord? { backends.first { $0.name == name } }
     package func backend(_ id: BackendID) -> BackendRecord? { backends.first { $0.id == id } }

@@ -127,6 +127,7 @@ package enum Reason: String, Sendable, CaseIterable {
     case withinQuota = "WithinQuota"
     case overQuota = "OverQuota"
     case withinUsage = "WithinUsage"
+    case overUsage = "OverUsage"
     case deletesHealthy = "DeletesHealthy"
     case deletesFailing = "DeletesFailing"
     // Inventory

@@ -23,7 +23,7 @@ extension ConditionType {
         case .withinQuota: ConditionReference("occupied bytes are within the quota", "raise the quota, or drain")
         case .withinUsage:
             ConditionReference(
-                "within the monthly limits; Unknown where limits are declared, since they are not measured yet", "–")
+                "within the monthly limits", "raise them, or wait for the first of the month, UTC")
         case .drained:
             ConditionReference(
                 "no copy and no upload is left but names that wait out late writes", "wait; the reason says for what")
@@ -93,7 +93,11 @@ extension Reason {
         case .declared: ConditionReference("in the files", "nothing")
         case .withinQuota: ConditionReference("within the quota", "nothing")
         case .overQuota: ConditionReference("more than the quota", "raise it, or drain")
-        case .withinUsage: ConditionReference("no limit is declared", "nothing")
+        case .withinUsage: ConditionReference("no limit is declared, or none is used up", "nothing")
+        case .overUsage:
+            ConditionReference(
+                "a monthly limit is used up: reads go to other copies, writes to other backends",
+                "raise it, or wait for the first of the month, UTC")
         case .deletesHealthy: ConditionReference("deletions succeed", "nothing")
         case .deletesFailing: ConditionReference("a deletion failed ten times", "see the log")
         case .orphansFound:

@@ -53,8 +53,11 @@ package struct TransferService: ObjectTransfer {
         _ placed: PlacedVersion, range: ByteRange?, in snapshot: GatewaySnapshot
     ) async throws(TransferFailure) -> any BodyReader {
         let findings = findings
+        // Where the month is used up is read from only if nothing else is left.
+        let ordered = health.order(placed.copies)
+        let spared = ordered.filter { snapshot.forbidsReads(of: $0.backend) }
         let reader = CopyReader(
-            placed.version, health.order(placed.copies), range: range, context: context(snapshot)
+            placed.version, ordered.filter { !snapshot.forbidsReads(of: $0.backend) } + spared, range: range, context: context(snapshot)
         ) { finding in
             await findings.take(finding, snapshot)
         }

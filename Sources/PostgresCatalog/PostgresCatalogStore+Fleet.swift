@@ -7,15 +7,17 @@ extension PostgresCatalogStore: FleetLedger {
     private static let snapshotSQL = """
         SELECT * FROM (
         SELECT 'revision' AS kind, 0, NULL::uuid, digest AS name, NULL, false, false, NULL, revision, (extract(epoch FROM accepted_at) * 1000000)::bigint,
-            0, 0, 0, 0, 0, NULL AS owner, NULL::text[] AS settings, false AS abandoned FROM (SELECT * FROM spec_revision ORDER BY revision DESC LIMIT 1) r
+            0, 0, 0, 0, 0, NULL AS owner, NULL::text[] AS settings, false AS abandoned, 0::bigint AS requests, 0::bigint AS egress, 0::bigint AS ingress FROM (SELECT * FROM spec_revision ORDER BY revision DESC LIMIT 1) r
         UNION ALL
         SELECT 'backend', b.id, b.uid, b.name, b.phase, b.declared, b.marked, b.spec, b.generation,
             sum(u.writing_copies)::bigint, sum(u.writing_bytes)::bigint, sum(u.live_copies)::bigint, sum(u.live_bytes)::bigint,
-            sum(u.doomed_copies)::bigint, sum(u.doomed_bytes)::bigint, NULL, NULL, b.abandoned_at IS NOT NULL
-        FROM backend b JOIN backend_usage u ON u.backend_id = b.id WHERE b.phase <> 'retired' GROUP BY b.id
+            sum(u.doomed_copies)::bigint, sum(u.doomed_bytes)::bigint, NULL, NULL, b.abandoned_at IS NOT NULL,
+            coalesce(max(m.requests), 0), coalesce(max(m.egress), 0), coalesce(max(m.ingress), 0)
+        FROM backend b JOIN backend_usage u ON u.backend_id = b.id
+        LEFT JOIN backend_month m ON m.backend_id = b.id AND m.month = this_month() WHERE b.phase <> 'retired' GROUP BY b.id
         UNION ALL
         SELECT 'bucket', id, NULL, name, NULL, declared, false, NULL, 0, (extract(epoch FROM created_at) * 1000000)::bigint,
-            0, 0, 0, 0, 0, owner, settings, false FROM bucket WHERE deleted_at IS NULL
+            0, 0, 0, 0, 0, owner, settings, false, 0, 0, 0 FROM bucket WHERE deleted_at IS NULL
         ) x ORDER BY kind, name COLLATE "C"
         """
 
@@ -56,6 +58,8 @@ extension PostgresCatalogStore: FleetLedger {
         func tally(_ column: Int) -> BackendUsage.Tally {
             BackendUsage.Tally(copies: rows.int8(row, column), bytes: ByteCount(rows.int8(row, column + 1)))
         }
+        snapshot.monthly[id] = MonthlyUsage(
+            requests: rows.int8(row, 18), egress: rows.int8(row, 19), ingress: rows.int8(row, 20))
         snapshot.usage[id] = BackendUsage(writing: tally(9), live: tally(11), doomed: tally(13))
     }
 

@@ -1,6 +1,6 @@
 package import Catalog
 
-/// The eleven stores of a catalog, in one process.
+/// The twelve stores of a catalog, in one process.
 package struct CatalogStores: Sendable {
     package let writes: any WriteLedger
     package let objects: any ObjectIndex
@@ -13,12 +13,13 @@ package struct CatalogStores: Sendable {
     package let inventory: any InventoryLedger
     package let safeguard: any SafeguardLedger
     package let scrubs: any ScrubLedger
+    package let usage: any UsageLedger
 
     package init(
         writes: any WriteLedger, objects: any ObjectIndex, uploads: any UploadLedger, moves: any MoveLedger,
         deletions: any DeletionLedger, fleet: any FleetLedger, status: any StatusLedger,
         buckets: any BucketLedger, inventory: any InventoryLedger, safeguard: any SafeguardLedger,
-        scrubs: any ScrubLedger
+        scrubs: any ScrubLedger, usage: any UsageLedger
     ) {
         self.writes = writes
         self.objects = objects
@@ -31,6 +32,7 @@ package struct CatalogStores: Sendable {
         self.inventory = inventory
         self.safeguard = safeguard
         self.scrubs = scrubs
+        self.usage = usage
     }
 
     /// One value that is all of them.
@@ -38,10 +40,12 @@ package struct CatalogStores: Sendable {
     where
         Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger
             & BucketLedger & InventoryLedger & SafeguardLedger & ScrubLedger
+            & UsageLedger
     {
         self.init(
             writes: store, objects: store, uploads: store, moves: store, deletions: store, fleet: store, status: store,
-            buckets: store, inventory: store, safeguard: store, scrubs: store)
+            buckets: store, inventory: store, safeguard: store, scrubs: store,
+            usage: store)
     }
 }
 
@@ -65,7 +69,7 @@ package struct CatalogPromise: Sendable, CustomStringConvertible {
 package enum CatalogContract {
     package static let promises: [CatalogPromise] =
         writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory + safeguard + abandon + partedMoves
-        + scrubs
+        + scrubs + usage
 
     static func expect(
         _ condition: Bool, _ what: @autoclosure () -> String = "", file: StaticString = #fileID, line: UInt = #line

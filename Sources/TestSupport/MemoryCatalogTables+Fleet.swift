@@ -9,7 +9,8 @@ extension CatalogTables {
             revision: last?.revision ?? 0, digest: last?.digest ?? "", acceptedAt: last?.acceptedAt ?? 0,
             backends: backends.values.filter { $0.phase != .retired }.sorted { $0.name < $1.name },
             usage: usage.filter { backends[$0.key]?.phase != .retired },
-            buckets: buckets.values.filter { !isDeleted($0.id) }.sorted { $0.name < $1.name })
+            buckets: buckets.values.filter { !isDeleted($0.id) }.sorted { $0.name < $1.name },
+            monthly: monthlyRows)
     }
 
     private func backend(named name: String) -> BackendRecord? {

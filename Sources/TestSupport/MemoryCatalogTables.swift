@@ -39,6 +39,7 @@ package struct CatalogTables: Sendable {
     var eventRows: [EventRecord] = []
     var factors: [BucketID: FactorRow] = [:]
     var lostRows: [LostObject] = []
+    var monthlyRows: [BackendID: MonthlyUsage] = [:]
     var scrubRows: [BackendID: ScrubRow] = [:]
     package var safeguardRow = Safeguard(epoch: 1)
     var epochRaisedAt = Int64.min

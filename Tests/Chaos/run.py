@@ -6,8 +6,8 @@ backends fail in many ways, takes a disk away, edits the spec (drains, cancels, 
 and Postgres say to each other. Then all faults stop; it must converge, and the histories, the catalog and the backends must agree:
 
 - each object is what its history allows: nothing acknowledged is lost, nothing deleted comes back, no byte is another's
-- counters equal rows; each current version has its copies; each live row has its bytes; no bytes are there that no row names, but for
-  those whose intent a crash of Postgres lost, which are counted
+- counters equal rows; each current version has its copies; each live row has its bytes; no bytes are there that no row names: what a
+  crash of Postgres left behind without its intent, the inventory has found and removed
 """
 
 import argparse
@@ -116,7 +116,7 @@ class Fleet:
         text = (
             "apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: chaos }\nspec:\n"
             f"  replication: {{ factor: {self.factor}, repairDelay: 5s }}\n  reconcile: {{ interval: 1s }}\n"
-            "  safety: { readGrace: 2s, trimDelay: 3s, maxConcurrentDrains: 2 }\n---\napiVersion: sluice/v1\nkind: Bucket\n"
+            "  safety: { readGrace: 2s, trimDelay: 3s, maxConcurrentDrains: 2, orphanQuarantine: 10s }\n---\napiVersion: sluice/v1\nkind: Bucket\n"
             "metadata: { name: chaos }\nspec:\n  credentials: [ { accessKeyId: chaoskey, secretAccessKey: chaossecret } ]\n"
             # The number keeps each edit from being an old file that comes back.
             f"# edit {time.time_ns()}\n")
@@ -382,7 +382,24 @@ class Chaos:
         self.fleet.write_spec()
 
 
-def check(fleet, workers, violations, orphans):
+def take_inventory(fleet, violations):
+    """Waits until each backend was looked through often enough that what no row names has gone."""
+    rounds = "SELECT coalesce(min(round), 0) FROM inventory i JOIN backend b ON b.id = i.backend_id WHERE b.phase = 'active'"
+    # Seen in two rounds, and then for the length of the quarantine, which is two rounds.
+    wanted = int(fleet.sql(rounds)) + 6
+
+    def is_clean():
+        left = fleet.sql("SELECT count(*) FROM orphan"), fleet.sql("SELECT count(*) FROM copy WHERE state = 'doomed' AND NOT seen_absent")
+        is_clean.last = f"round {fleet.sql(rounds)} of {wanted}; orphans, copies to delete: {left}"
+        return int(fleet.sql(rounds)) >= wanted and left == ("0", "0")
+
+    try:
+        eventually("the inventory is clean", is_clean, CONVERGENCE_LIMIT)
+    except RuntimeError as error:
+        violations.append(f"{error}: {is_clean.last}")
+
+
+def check(fleet, workers, violations):
     """Everything that must hold once faults stopped and the fleet converged."""
     clients = [fleet.client(0), fleet.client(1)]
     for worker in workers:
@@ -424,7 +441,7 @@ def check(fleet, workers, violations, orphans):
                 f"SELECT c.physical_key, c.state FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = '{name}' AND c.state <> 'gone'"
             ).split("\n") if line)
         for path in sorted(files - rows.keys()):
-            orphans.append(f"{name}: no row names {path}")
+            violations.append(f"{name}: no row names {path}")
         for path, state in rows.items():
             if state == "live" and path not in files:
                 violations.append(f"{name}: a live row without its bytes, {path}")
@@ -493,13 +510,10 @@ def main():
             print(f"converged {time.monotonic() - began:.0f} s after the last fault")
         except RuntimeError as error:
             violations.append(f"{error}: {isConverged.last}")
-        orphans = []
-        check(fleet, workers, violations, orphans)
-        # A crash of Postgres may lose an intent that was not flushed yet (DESIGN §6, T1): its bytes stay until an inventory finds them.
-        if counts["kill Postgres"] == 0:
-            violations += orphans
-        else:
-            print(f"{len(orphans)} objects that no row names, after crashes of Postgres")
+        take_inventory(fleet, violations)
+        removed = fleet.sql("SELECT coalesce(sum(count), 0) FROM event WHERE reason = 'OrphansRemoved'")
+        print(f"inventory clean; orphans were removed {removed} times")
+        check(fleet, workers, violations)
         isFine = not violations
     finally:
         fleet.close(keeps=not isFine)

@@ -48,6 +48,7 @@ struct ScrubCommand {
                 try await scrubber.step(record, interval: interval)
             }
             interval = nil
+            await instance.flushUsage()
             let known = try await catalogCall { () async throws(CatalogError) in
                 try await instance.catalog.scrubs().first { $0.backend == record.id }
             }

@@ -89,6 +89,7 @@ struct ServeCommand {
             await gateway.shutdown(grace: ServeCommand.shutdownGrace)
             group.cancelAll()
         }
+        await instance.flushUsage()
         await admin.shutdown(grace: .seconds(1))
         instance.logger.info("stopped")
         return .ok
@@ -265,6 +266,7 @@ struct ServeCommand {
             return nil
         }
         await instance.registry.update(fleet, desired)
+        await instance.flushUsage()
         let stores = instance.registry.stores
         let backends = fleet.backends.compactMap { record -> ServedBackend? in
             guard let store = stores[record.id] else { return nil }
@@ -279,7 +281,9 @@ struct ServeCommand {
                     && desired.backend(record.name)?.state == .active,
                 isHealthy: !holds(.reachable, .no) && !holds(.credentialsValid, .no),
                 quota: desired.backend(record.name)?.quota,
-                occupied: fleet.usage[record.id]?.occupied ?? .zero)
+                occupied: fleet.usage[record.id]?.occupied ?? .zero,
+                limits: desired.backend(record.name)?.usageLimits ?? record.spec.usageLimits,
+                monthly: fleet.monthly[record.id] ?? .zero)
             return ServedBackend(standing: standing, keyPrefix: record.spec.keyPrefix, store: store)
         }
         let resolver = instance.secrets

@@ -11,14 +11,21 @@ package struct BackendStanding: Sendable, Equatable {
     /// nil: unlimited.
     package var quota: ByteCount?
     package var occupied: ByteCount
-    package init(id: BackendID, name: String, isEligible: Bool, isHealthy: Bool, quota: ByteCount?, occupied: ByteCount)
-    {
+    package var limits: UsageLimits
+    /// Of this month.
+    package var monthly: MonthlyUsage
+    package init(
+        id: BackendID, name: String, isEligible: Bool, isHealthy: Bool, quota: ByteCount?, occupied: ByteCount,
+        limits: UsageLimits = UsageLimits(), monthly: MonthlyUsage = .zero
+    ) {
         self.id = id
         self.name = name
         self.isEligible = isEligible
         self.isHealthy = isHealthy
         self.quota = quota
         self.occupied = occupied
+        self.limits = limits
+        self.monthly = monthly
     }
 
     /// nil: unlimited.
@@ -27,7 +34,7 @@ package struct BackendStanding: Sendable, Equatable {
 
 /// Where new copies go: one pure function for writes, repairs and drains.
 package enum Placement {
-    /// The eligible, healthy backends with room for `size`, best first; ties are broken by name.
+    /// The eligible, healthy backends with room for `size` whose month has some left, best first; ties are broken by name.
     ///
     /// `pack` fills the first by name before the next; `spread` takes the least utilised, where an unlimited backend counts as
     /// utilised by its bytes beside the largest quota.
@@ -36,6 +43,7 @@ package enum Placement {
     ) -> [BackendID] {
         let candidates = standings.filter { one in
             one.isEligible && one.isHealthy && !excluding.contains(one.id) && one.free.map { $0 >= size } ?? true
+                && one.limits.allowsWrite(of: size, after: one.monthly)
         }
         switch routing {
         case .pack:

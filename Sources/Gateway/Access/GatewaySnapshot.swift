@@ -145,6 +145,11 @@ package struct GatewaySnapshot: Sendable {
 }
 
 extension GatewaySnapshot {
+    /// The backend's monthly limits are used up.
+    func forbidsReads(of backend: BackendID) -> Bool {
+        backends[backend].map { $0.standing.limits.forbidReads(after: $0.standing.monthly) } ?? false
+    }
+
     package mutating func add(_ bucket: ServedBucket) { buckets[bucket.name] = bucket }
     package mutating func remove(bucket name: String) { buckets[name] = nil }
 }

@@ -144,7 +144,8 @@ extension Executor {
         return .done(moved: moved, doomed: doomed)
     }
 
-    /// Staying backends are read first: the leaving one may be slow or ill.
+    /// Staying backends are read first: the leaving one may be slow or ill. Where the month is used up is read last: a copy that
+    /// is missing costs more than a bill.
     private func ordered(_ live: [Copy], _ planner: FleetPlanner) -> [Copy] {
         func rank(_ copy: Copy) -> Int {
             switch planner.roles[copy.backend] ?? .uncounted {
@@ -153,7 +154,9 @@ extension Executor {
             case .away, .uncounted: copy.isSuspect ? 3 : 2
             }
         }
-        return live.sorted { (rank($0), $0.backend) < (rank($1), $1.backend) }
+        let spared = Set(planner.standings.filter { $0.limits.forbidReads(after: $0.monthly) }.map(\.id))
+        func cost(_ copy: Copy) -> Int { rank(copy) + (spared.contains(copy.backend) ? 10 : 0) }
+        return live.sorted { (cost($0), $0.backend) < (cost($1), $1.backend) }
     }
 
     private var suspecting: @Sendable (ReadFinding) async -> Void {

@@ -28,7 +28,9 @@ package struct FleetPlanner {
                 BackendStanding(
                     id: record.id, name: record.name, isEligible: role == .staying, isHealthy: role == .staying,
                     quota: quota,
-                    occupied: observed.fleet.usage[record.id]?.occupied ?? .zero))
+                    occupied: observed.fleet.usage[record.id]?.occupied ?? .zero,
+                    limits: desired.backend(record.name)?.usageLimits ?? record.spec.usageLimits,
+                    monthly: observed.fleet.monthly[record.id] ?? .zero))
         }
         for (name, id) in provisional {
             roles[id] = .staying
@@ -257,6 +259,9 @@ package struct FleetPlanner {
         let names = Dictionary(standings.map { ($0.id, $0.name) }) { first, _ in first }
         plan.drains = effects.map { id, effect in
             var effect = effect
+            if let standing = standings.first(where: { $0.id == id }), let limit = standing.limits.egress {
+                effect.egressLeft = ByteCount(max(0, limit.value - standing.monthly.egress))
+            }
             effect.targets = (targets[id] ?? [:]).map {
                 DrainEffect.Share(backend: names[$0.key] ?? "?", copies: $0.value)
             }

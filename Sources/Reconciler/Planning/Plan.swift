@@ -81,6 +81,8 @@ package struct DrainEffect: Sendable, Equatable {
     package var targets: [Share] = []
     /// Enough verified copies elsewhere.
     package var drop = Plan.Effect()
+    /// What this month still allows to be read from the backend; nil: no limit is declared.
+    package var egressLeft: ByteCount?
     package struct Share: Sendable, Equatable {
         package var backend: String
         package var copies: Int64

@@ -48,6 +48,12 @@ package struct PlanTextRenderer {
                     separator: ", ")
                 lines.append("      " + row("move", drain.move.copies, drain.move.bytes) + "-> \(shares)")
             }
+            if let left = drain.egressLeft, drain.move.copies > 0 {
+                let verdict = left < drain.move.bytes ? "more than" : "within"
+                lines.append(
+                    "      " + padded("egress", 9) + right("", 15) + " " + right(drain.move.bytes.description, 9)
+                        + "  \(verdict) the \(left) that are left this month; copies elsewhere are read first")
+            }
             if drain.drop.copies > 0 {
                 lines.append(
                     "      " + row("drop", drain.drop.copies, drain.drop.bytes) + "enough verified copies elsewhere")

@@ -75,13 +75,18 @@ package enum StatusRenderer {
                 "\(backend.name): drain \(Grouped.number(done)) of \(Grouped.number(drain.totalCopies)) copies have left"
             )
         }
+        if backend.spec.usageLimits != UsageLimits() {
+            let used = status.fleet.monthly[backend.id] ?? .zero
+            let shares = MonthlyText.shares(used, backend.spec.usageLimits).joined(separator: ", ")
+            lines.append("\(backend.name): this month \(shares)")
+        }
         // What is not as it should be, with what to do about it.
         for one in status.conditions where one.subject == Subject(.backend, backend.name) {
             let isBad =
                 switch one.type {
-                case .reachable, .credentialsValid, .identified, .withinQuota, .deletesHealthy: one.status == .no
+                case .reachable, .credentialsValid, .identified, .withinQuota, .withinUsage, .deletesHealthy: one.status == .no
                 case .stalled, .undeclared: one.status == .yes
-                case .ready, .reconciling, .withinUsage, .drained, .safeToRemove, .specAccepted: false
+                case .ready, .reconciling, .drained, .safeToRemove, .specAccepted: false
                 }
             if isBad {
                 lines.append(
@@ -143,6 +148,15 @@ package enum StatusRenderer {
             ("live", tally(usage.live)), ("writing", tally(usage.writing)), ("doomed", tally(usage.doomed)),
             ("quotaBytes", backend.spec.quota.map { .int($0.value) } ?? .null),
         ]
+        let used = status.fleet.monthly[backend.id] ?? .zero
+        members.append(
+            (
+                "month",
+                .object([
+                    ("requests", .int(used.requests)), ("egressBytes", .int(used.egress)),
+                    ("ingressBytes", .int(used.ingress)),
+                ])
+            ))
         if let drain = status.drains.first(where: { $0.backend == backend.id }) {
             let left = status.residues[backend.id] ?? BackendResidue()
             members.append(

@@ -11,6 +11,7 @@ package struct ReconcilerMetrics: Sendable {
     private let short: Metrics.Family
     private let orphans: Metrics.Family
     private let orphanBytes: Metrics.Family
+    private let month: Metrics.Family
     private let duration: Metrics.Histogram
     private let lastSuccess: Metrics.Family
     private let wallSeconds: @Sendable () -> Double
@@ -28,6 +29,9 @@ package struct ReconcilerMetrics: Sendable {
         orphans = metrics.gauge(
             "sluice_orphans", help: "Objects that are ours by name and in no row, in quarantine.", labels: ["backend"])
         orphanBytes = metrics.gauge("sluice_orphan_bytes", help: "Bytes of orphans.", labels: ["backend"])
+        month = metrics.gauge(
+            "sluice_backend_month", help: "Usage of this calendar month, UTC: requests, bytes of egress and ingress.",
+            labels: ["backend", "kind"])
         duration = metrics.histogram("sluice_reconcile_duration_seconds", help: "Duration of a pass.")
         lastSuccess = metrics.gauge(
             "sluice_reconcile_last_success_timestamp_seconds", help: "When a pass last ended well.")
@@ -48,6 +52,10 @@ package struct ReconcilerMetrics: Sendable {
             for (state, tally) in [("writing", usage.writing), ("live", usage.live), ("doomed", usage.doomed)] {
                 copies.set(Double(tally.copies), backend.name, state)
                 bytes.set(Double(tally.bytes.value), backend.name, state)
+            }
+            let used = observed.fleet.monthly[backend.id] ?? .zero
+            for (kind, value) in [("requests", used.requests), ("egress", used.egress), ("ingress", used.ingress)] {
+                month.set(Double(value), backend.name, kind)
             }
             remaining.set(backend.phase == .draining ? Double(usage.live.bytes.value) : 0, backend.name)
         }

@@ -217,6 +217,19 @@ struct StatusProjector {
         ]
     }
 
+    private func monthly(_ record: BackendRecord, _ make: Make) -> ConditionRecord {
+        let limits = record.spec.usageLimits
+        let used = observed.fleet.monthly[record.id] ?? .zero
+        guard limits != UsageLimits() else { return make(.withinUsage, .yes, .withinUsage, "no limit is declared") }
+        let shares = MonthlyText.shares(used, limits).joined(separator: ", ")
+        let isOver = limits.forbidReads(after: used) || !limits.allowsWrite(of: ByteCount(1), after: used)
+        return isOver
+            ? make(
+                .withinUsage, .no, .overUsage,
+                "this month: \(shares). Other backends are read and written. Raise the limit, or wait for the next month.")
+            : make(.withinUsage, .yes, .withinUsage, "this month: \(shares)")
+    }
+
     private func limits(_ record: BackendRecord, _ make: Make) -> [ConditionRecord] {
         let usage = observed.fleet.usage[record.id] ?? BackendUsage()
         let residue = observed.residues[record.id] ?? BackendResidue()
@@ -232,11 +245,7 @@ struct StatusProjector {
                     .withinQuota, .yes, .withinQuota,
                     record.spec.quota.map { "\(usage.occupied) of \($0)" } ?? "unlimited"))
         }
-        let limits = record.spec.usageLimits
-        list.append(
-            limits == UsageLimits()
-                ? make(.withinUsage, .yes, .withinUsage, "no limit is declared")
-                : make(.withinUsage, .unknown, .notObservedYet, "usage limits are not measured yet"))
+        list.append(monthly(record, make))
         list.append(
             residue.deadLetters > 0
                 ? make(

@@ -110,11 +110,13 @@ package enum SpecReference {
         SpecField("Backend", "quota", .size, "unlimited", "writing, live and doomed bytes together"),
         SpecField(
             "Backend", "usageLimits.apiRequests", .count, "unlimited",
-            "for each month; read, not enforced in this release"),
+            "calls in a calendar month, UTC; then reads go to other copies and writes to other backends"),
         SpecField(
-            "Backend", "usageLimits.egress", .limit, "unlimited", "for each month; read, not enforced in this release"),
+            "Backend", "usageLimits.egress", .limit, "unlimited",
+            "bytes read in a calendar month, UTC; then reads go to other copies, if there are any"),
         SpecField(
-            "Backend", "usageLimits.ingress", .limit, "unlimited", "for each month; read, not enforced in this release"),
+            "Backend", "usageLimits.ingress", .limit, "unlimited",
+            "bytes written in a calendar month, UTC; then writes go to other backends"),
         SpecField("Backend", "deletionProtection", .bool, "false", "with `state: removed` and copies left: refused"),
         SpecField("Backend", "removal.purge", .bool, "false", "with `state: removed`: verify by listing and retire"),
         SpecField("Backend", "removal.abandon", .text, "–", "with `state: removed`: gives up a backend that is lost; the plan prints the token, which names what is lost"),
