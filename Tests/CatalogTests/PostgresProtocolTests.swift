@@ -42,7 +42,7 @@ import Testing
         "UPDATE copy SET version_id = gen_random_uuid() WHERE state = 'live'",
         "DELETE FROM copy WHERE state = 'live'",
         "DELETE FROM copy WHERE state = 'doomed'",
-        "TRUNCATE copy",
+        "TRUNCATE copy CASCADE",
     ])
     func `the database itself refuses what must not happen to a copy`(_ sql: String) async throws {
         try await cluster.withCatalog { store, pool in
