@@ -90,7 +90,9 @@ package struct TransferService: ObjectTransfer {
             ack: upload.copies.count, minAck: min(snapshot.fleet.replication.minAck, upload.copies.count))
         let driver = UploadDriver(uploads: uploads, writes: writes, context: context(snapshot))
         switch await driver.putPart(
-            upload, number: number, size: body.length, requirement: requirement, body: HashedBody(body))
+            upload, number: number, size: body.length, requirement: requirement,
+            reserves: upload.copies.contains { snapshot.backends[$0.backend]?.standing.quota != nil },
+            body: HashedBody(body))
         {
         case .stored(let etag, let checksums):
             return UploadPart(

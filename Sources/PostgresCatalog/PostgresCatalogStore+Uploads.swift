@@ -75,14 +75,27 @@ extension PostgresCatalogStore: UploadLedger {
         return try PostgresCatalogStore.uploads(rows).first
     }
 
-    package func record(_ part: UploadPart, of id: UploadID) async throws(CatalogError) -> Bool {
+    package func reserve(_ bytes: Int64, for id: UploadID) async throws(CatalogError) -> PartReservation {
+        let rows = try await write("SELECT reserve_part_v1($1,$2)", [.uuid(id.raw.uuid), .int8(bytes)])
+        switch rows.text(0, 0) {
+        case "reserved": return .reserved
+        case "noSuchUpload": return .noSuchUpload
+        case "overQuota": return .overQuota
+        case let other: throw .internalError(evidence: "reservation \(other)")
+        }
+    }
+
+    package func record(
+        _ part: UploadPart, of id: UploadID, reserved: Int64
+    ) async throws(CatalogError) -> Bool {
         let etags = part.backendETags.sorted { $0.key < $1.key }
         let rows = try await write(
-            "SELECT record_part_v1($1,$2,$3,$4,$5,$6,$7,$8)",
+            "SELECT record_part_v2($1,$2,$3,$4,$5,$6,$7,$8,$9)",
             [
                 .uuid(id.raw.uuid), .int4(Int32(part.number)), .uuid(part.attempt.raw.uuid), .int8(part.size),
                 .text(part.etag),
                 FlatPairs.encode(part.checksums), .uuids(etags.map { $0.key.raw.uuid }), .texts(etags.map { $0.value }),
+                .int8(reserved),
             ])
         return rows.bool(0, 0)
     }

@@ -28,6 +28,30 @@ extension CatalogContract {
     }
 
     static let uploads: [CatalogPromise] = [
+        CatalogPromise("the bytes of a part are reserved before they leave, within the quota, and count once") { stores in
+            let scene = try await CatalogScene.open(stores, quotas: ["a": 250])
+            let (intent, copies) = try await begin(scene)
+            func writing() async throws -> Int64 {
+                let usage = try await scene.usage("a")
+                return usage.writing.bytes.value
+            }
+            try expectEqual(try await stores.uploads.reserve(100, for: intent.id), .reserved)
+            try expectEqual(try await stores.uploads.reserve(100, for: intent.id), .reserved)
+            try expectEqual(try await stores.uploads.reserve(51, for: intent.id), .overQuota)
+            try expectEqual(try await writing(), 200)
+            let one = part(scene, 1, size: 100, on: copies)
+            try expect(try await stores.uploads.record(one, of: intent.id, reserved: 100))
+            try expectEqual(try await writing(), 200, "it was counted already")
+            try expectEqual(try await stores.uploads.reserve(-100, for: intent.id), .reserved, "given back")
+            try expectEqual(try await writing(), 100)
+            try expectEqual(try await stores.uploads.reserve(150, for: intent.id), .reserved)
+            let again = part(scene, 1, size: 150, on: copies)
+            try expect(try await stores.uploads.record(again, of: intent.id, reserved: 150))
+            try expectEqual(try await writing(), 150, "a part that is sent again replaces the one before it")
+            try expectEqual(try await scene.usage("b").writing.bytes.value, 150)
+            _ = try await stores.uploads.abort(intent.id, object: intent.write.object, force: false)
+            try expectEqual(try await stores.uploads.reserve(1, for: intent.id), .noSuchUpload)
+        },
         CatalogPromise("an upload takes parts, completes once, and answers a repeated Complete alike") { stores in
             let scene = try await CatalogScene.open(stores)
             let (intent, copies) = try await begin(scene)

@@ -8,7 +8,7 @@ package final class MemoryCatalog: Sendable {
     /// The call that a fault is meant for.
     package enum Call: Hashable, Sendable, CaseIterable {
         case intend, commit, resolve, renew, giveUp, delete
-        case createUpload, openUpload, findUpload, recordPart, listParts, beginComplete, abortUpload, listUploads
+        case createUpload, openUpload, findUpload, reservePart, recordPart, listParts, beginComplete, abortUpload, listUploads
         case claim, release, intendCopy, commitCopy, doom, recordMove, resumeCopy
         case claimDoomed, settle, reap, forget, abortStale
         case current, list, markSuspect, annotate, partChecksums
@@ -111,8 +111,11 @@ extension MemoryCatalog: UploadLedger {
     package func find(_ id: UploadID, object: ObjectName) async throws(CatalogError) -> Upload? {
         try run(.findUpload) { (tables) throws(CatalogError) in tables.find(id, object) }
     }
-    package func record(_ part: UploadPart, of id: UploadID) async throws(CatalogError) -> Bool {
-        try run(.recordPart) { (tables) throws(CatalogError) in try tables.record(part, of: id) }
+    package func reserve(_ bytes: Int64, for id: UploadID) async throws(CatalogError) -> PartReservation {
+        try run(.reservePart) { (tables) throws(CatalogError) in try tables.reserve(bytes, for: id) }
+    }
+    package func record(_ part: UploadPart, of id: UploadID, reserved: Int64) async throws(CatalogError) -> Bool {
+        try run(.recordPart) { (tables) throws(CatalogError) in try tables.record(part, of: id, reserved: reserved) }
     }
     package func parts(_ id: UploadID, after: Int, limit: Int) async throws(CatalogError) -> [UploadPart] {
         try run(.listParts) { (tables) throws(CatalogError) in tables.parts(id, after: after, limit: limit) }

@@ -1,4 +1,5 @@
 package import Catalog
+import Spec
 
 /// Multipart uploads (`Migration003Movement`).
 extension CatalogTables {
@@ -62,7 +63,20 @@ extension CatalogTables {
             }, createdAt: row.createdAt)
     }
 
-    package mutating func record(_ part: UploadPart, of id: UploadID) throws(CatalogError) -> Bool {
+    package mutating func reserve(_ bytes: Int64, for id: UploadID) throws(CatalogError) -> PartReservation {
+        guard let row = uploads[id], row.state == .open else { return .noSuchUpload }
+        let growing = writing(id)
+        for one in growing where bytes > 0 {
+            guard let quota = backends[one.copy.backend]?.spec.quota else { continue }
+            if (usage[one.copy.backend]?.occupied.value ?? 0) + bytes > quota.value { return .overQuota }
+        }
+        for one in growing { try step(one.copy.id, to: .writing, bytes: max(0, one.bytes + bytes)) }
+        return .reserved
+    }
+
+    package mutating func record(
+        _ part: UploadPart, of id: UploadID, reserved: Int64
+    ) throws(CatalogError) -> Bool {
         guard let row = uploads[id], row.state == .open else { return false }
         // A part that only backends took which are out already counts for nothing, and must not cost the others.
         guard writing(id).contains(where: { part.backendETags[$0.copy.id] != nil }) else { return false }
@@ -71,7 +85,7 @@ extension CatalogTables {
         part.modifiedAt = now
         uploads[id]?.parts[part.number] = part
         try drop(id, keeping: Set(part.backendETags.keys))
-        for one in writing(id) { try step(one.copy.id, to: .writing, bytes: one.bytes + growth) }
+        for one in writing(id) { try step(one.copy.id, to: .writing, bytes: max(0, one.bytes + growth - reserved)) }
         return true
     }
 

@@ -125,8 +125,36 @@ package struct UploadDriver: Sendable {
     // MARK: Parts
 
     /// An attempt counts when the required number of backends took it; those that did not leave the upload.
+    ///
+    /// - Parameter reserves: whether some backend has a quota, so that the bytes are reserved before they leave
     package func putPart(
-        _ upload: Upload, number: Int, size: Int64, requirement: WriteRequirement, body: any DigestingBody
+        _ upload: Upload, number: Int, size: Int64, requirement: WriteRequirement, reserves: Bool = false,
+        body: any DigestingBody
+    ) async -> PartResult {
+        guard reserves, size > 0 else {
+            return await sendPart(upload, number: number, size: size, requirement, reserved: 0, body)
+        }
+        do throws(CatalogError) {
+            switch try await uploads.reserve(size, for: upload.id) {
+            case .reserved: break
+            case .noSuchUpload: return .noSuchUpload
+            case .overQuota:
+                return .refused(
+                    .insufficientBackends(admitted: 0, required: requirement.minAck, refusals: [.overQuota]))
+            }
+        } catch {
+            return .refused(.catalog(error))
+        }
+        let result = await sendPart(upload, number: number, size: size, requirement, reserved: size, body)
+        if case .stored = result { return result }
+        // If this fails, too, the upload's end gives it back.
+        do throws(CatalogError) { _ = try await uploads.reserve(-size, for: upload.id) } catch { return result }
+        return result
+    }
+
+    private func sendPart(
+        _ upload: Upload, number: Int, size: Int64, _ requirement: WriteRequirement, reserved: Int64,
+        _ body: any DigestingBody
     ) async -> PartResult {
         enum Outcome: Sendable {
             case stored(CopyID, StoredPart)
@@ -169,7 +197,7 @@ package struct UploadDriver: Sendable {
             checksums: digests.checksums,
             backendETags: etags)
         do throws(CatalogError) {
-            return try await uploads.record(part, of: upload.id)
+            return try await uploads.record(part, of: upload.id, reserved: reserved)
                 ? .stored(etag: digests.etag, checksums: digests.checksums) : .noSuchUpload
         } catch {
             return .refused(.catalog(error))

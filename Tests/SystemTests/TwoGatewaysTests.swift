@@ -71,6 +71,92 @@ import Testing
         assert clients[1].get_object(Bucket='photos', Key='both')['Body'].read() == b'part'
         """
 
+    /// Eight writers at two gateways, with objects and parts, against a quota that is too small for them.
+    private static let fill = """
+        import sys, threading, boto3, botocore
+        from botocore.config import Config
+        config = Config(retries={'max_attempts': 1})
+        stored, lock, errors = {}, threading.Lock(), []
+
+        def work(number):
+            client = boto3.client('s3', endpoint_url=sys.argv[1 + number % 2], config=config)
+            refused = 0
+            for i in range(200):
+                key, size = '%d/%d' % (number, i), 20000 + number * 1000 + i
+                try:
+                    if number < 6:
+                        client.put_object(Bucket='photos', Key=key, Body=b'x' * size)
+                    else:
+                        upload = client.create_multipart_upload(Bucket='photos', Key=key)['UploadId']
+                        try:
+                            part = client.upload_part(Bucket='photos', Key=key, UploadId=upload, PartNumber=1, Body=b'x' * size)
+                            client.complete_multipart_upload(Bucket='photos', Key=key, UploadId=upload,
+                                                             MultipartUpload={'Parts': [{'PartNumber': 1, 'ETag': part['ETag']}]})
+                        except botocore.exceptions.ClientError:
+                            client.abort_multipart_upload(Bucket='photos', Key=key, UploadId=upload)
+                            raise
+                    with lock: stored[key] = size
+                except botocore.exceptions.ClientError as error:
+                    assert error.response['ResponseMetadata']['HTTPStatusCode'] == 503, error
+                    refused += 1
+                    if refused == 3: return
+                except Exception as error:
+                    errors.append(repr(error))
+                    return
+            errors.append('%d was never refused' % number)
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        assert not errors, errors
+        client = boto3.client('s3', endpoint_url=sys.argv[1])
+        for key, size in stored.items():
+            assert client.head_object(Bucket='photos', Key=key)['ContentLength'] == size, key
+        print(sum(stored.values()))
+        """
+
+    @Test func `a quota is never passed, whoever writes at the same time`() async throws {
+        let fleet = try await Fleet()
+        do { try await fill(fleet) } catch {
+            try await fleet.close()
+            throw error
+        }
+        try await fleet.close()
+    }
+
+    private func fill(_ fleet: Fleet) async throws {
+        var backends = fleet.directories(["disk1"])
+        backends[0].location += "\nquota: 3MB"
+        try fleet.writeSpec(backends, factor: 1)
+        let first = try await fleet.serve()
+        let (port, admin) = (try freePort(), try freePort())
+        let second = try await fleet.serve(
+            [
+                "SLUICE_LISTEN": "127.0.0.1:\(port)", "SLUICE_ADMIN_LISTEN": "127.0.0.1:\(admin)",
+                "SLUICE_INSTANCE": "second",
+            ], adminPort: admin)
+        // The database says so itself, at each change of the counters.
+        _ = try await fleet.sql(
+            """
+            CREATE TABLE most (bytes bigint); INSERT INTO most VALUES (0);
+            CREATE FUNCTION note_most() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                UPDATE most SET bytes = greatest(bytes, (
+                    SELECT sum(writing_bytes + live_bytes + doomed_bytes) FROM backend_usage)); RETURN NULL; END $$;
+            CREATE CONSTRAINT TRIGGER note AFTER UPDATE ON backend_usage DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION note_most()
+            """)
+        let stored = try await fleet.python(TwoGatewaysTests.fill, "http://127.0.0.1:\(port)")
+        let most = Int(try await fleet.sql("SELECT bytes FROM most")) ?? 0
+        #expect(most <= 3_000_000, "the quota was passed: \(most)")
+        let bytes = Int(stored.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
+        #expect(bytes > 2_700_000 && bytes <= 3_000_000, "and it was used: \(bytes)")
+        try await Invariants.check(fleet)
+        for server in [first, second] {
+            server.signal(SIGTERM)
+            try await server.waitForExit()
+        }
+    }
+
     @Test func `conditions are decided once, whichever gateway is asked`() async throws {
         let fleet = try await Fleet()
         do {

@@ -113,9 +113,12 @@ package protocol UploadLedger: Sendable {
     func open(_ id: UploadID, backendUploadIDs: [CopyID: String]) async throws(CatalogError) -> Bool
     /// nil if there is no such upload of this object. Completed and aborted ones are returned while their rows last.
     func find(_ id: UploadID, object: ObjectName) async throws(CatalogError) -> Upload?
+    /// Before a part's bytes go to backends with a quota: reserves them on each, or, with a negative number, gives them back.
+    /// What a crash leaves reserved counts until the upload ends.
+    func reserve(_ bytes: Int64, for id: UploadID) async throws(CatalogError) -> PartReservation
     /// Records the part for the copies in `backendETags`; copies of the upload that are missing there are doomed (their
-    /// bytes may arrive late). False if the upload is not open.
-    func record(_ part: UploadPart, of id: UploadID) async throws(CatalogError) -> Bool
+    /// bytes may arrive late). False if the upload is not open. `reserved` bytes become the part's own.
+    func record(_ part: UploadPart, of id: UploadID, reserved: Int64) async throws(CatalogError) -> Bool
     /// In order of their numbers, after `after`, at most `limit`.
     func parts(_ id: UploadID, after: Int, limit: Int) async throws(CatalogError) -> [UploadPart]
     /// `open → completing`, or again from `completing` with the same list. `chosen` is (number, ETag) in order.
@@ -126,6 +129,20 @@ package protocol UploadLedger: Sendable {
     func abort(_ id: UploadID, object: ObjectName, force: Bool) async throws(CatalogError) -> Bool
     /// Open uploads of a bucket, by key and then id, after the marker.
     func list(_ query: UploadQuery) async throws(CatalogError) -> [Upload]
+}
+
+package enum PartReservation: Sendable, Equatable {
+    case reserved
+    case noSuchUpload
+    /// Some backend of the upload has no room for it.
+    case overQuota
+}
+
+extension UploadLedger {
+    /// Of a part for which nothing was reserved.
+    package func record(_ part: UploadPart, of id: UploadID) async throws(CatalogError) -> Bool {
+        try await record(part, of: id, reserved: 0)
+    }
 }
 
 package struct ChosenPart: Sendable, Equatable {
