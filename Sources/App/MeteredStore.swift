@@ -61,6 +61,12 @@ struct MeteredStore: ObjectStore {
         meter.count(ingress: length)
         return try await store.put(key, length: length, body: body, metadata: metadata, ifAbsent: ifAbsent)
     }
+    func copy(_ source: String, to key: String, metadata: StoredMetadata) async throws(StoreError) -> StoredObject {
+        // And the look behind it.
+        meter.count()
+        meter.count()
+        return try await store.copy(source, to: key, metadata: metadata)
+    }
     func delete(_ key: String, providerVersion: String?) async throws(StoreError) {
         meter.count()
         try await store.delete(key, providerVersion: providerVersion)

@@ -114,6 +114,13 @@ package final class DirectoryStore: ObjectStore {
         StoreError(.bodyFailed, mayArriveLate: false, evidence: "\(error)", bodyError: error)
     }
 
+    /// Reading is what verifies a copy here, and it costs what a copy costs.
+    package func copy(
+        _ source: String, to key: String, metadata: StoredMetadata
+    ) async throws(StoreError) -> StoredObject {
+        throw StoreError(.notSupported, mayArriveLate: false, evidence: "a directory copies by reading")
+    }
+
     package func delete(_ key: String, providerVersion: String?) async throws(StoreError) {
         let path = try ObjectPath(key)
         try await pool.run { [self] () throws(StoreError) in

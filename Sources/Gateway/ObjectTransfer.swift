@@ -92,6 +92,11 @@ package protocol ObjectTransfer: Sendable {
     /// PUT (DESIGN §6): streams the body to `ack` backends at once; committed when it returns.
     func write(_ order: WriteOrder, body: IncomingBody, in snapshot: GatewaySnapshot) async throws(TransferFailure)
         -> Written
+    /// Makes the object from another version without moving a byte: on as many backends as a write needs, each of which has a
+    /// copy of the source. nil where that is not possible; then the bytes have to be read and written.
+    func copy(
+        _ order: WriteOrder, from source: PlacedVersion, digests: ContentDigests, in snapshot: GatewaySnapshot
+    ) async throws(TransferFailure) -> Written?
     /// The bytes of a version; `range` nil: all of them. The reader goes on from another copy when one fails in the middle.
     func read(
         _ placed: PlacedVersion, range: ByteRange?, in snapshot: GatewaySnapshot

@@ -45,6 +45,10 @@ struct ObservedStore: ObjectStore {
             try await store.put(key, length: length, body: body, metadata: metadata, ifAbsent: ifAbsent)
         }
     }
+    /// What a service cannot do says nothing about its health.
+    func copy(_ source: String, to key: String, metadata: StoredMetadata) async throws(StoreError) -> StoredObject {
+        try await store.copy(source, to: key, metadata: metadata)
+    }
     func delete(_ key: String, providerVersion: String?) async throws(StoreError) {
         try await observed { () async throws(StoreError) in
             try await store.delete(key, providerVersion: providerVersion)

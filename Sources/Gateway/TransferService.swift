@@ -49,6 +49,29 @@ package struct TransferService: ObjectTransfer {
         return Written(digests: digests, size: body.length, committedAt: committedAt)
     }
 
+    package func copy(
+        _ order: WriteOrder, from source: PlacedVersion, digests: ContentDigests, in snapshot: GatewaySnapshot
+    ) async throws(TransferFailure) -> Written? {
+        // The ETag of parts is not that of their copy, and only an MD5 tells that the bytes are the right ones.
+        guard source.version.partSizes.isEmpty, ETag.isMD5(digests.etag) else { return nil }
+        var sources: [BackendID: Copy] = [:]
+        for copy in source.copies where copy.state == .live && !copy.isSuspect {
+            if snapshot.backends[copy.backend]?.store.capabilities.copiesWithin == true { sources[copy.backend] = copy }
+        }
+        guard !sources.isEmpty else { return nil }
+        var request = try request(order, size: source.version.size, snapshot)
+        request.targets = request.targets.filter { sources[$0] != nil }
+        guard request.targets.count >= request.requirement.ack else { return nil }
+        let driver = WriteDriver(ledger: writes, context: context(snapshot))
+        switch await driver.copy(request, from: sources, digests: digests) {
+        case .committed(let committedAt, _, _):
+            return Written(digests: digests, size: source.version.size, committedAt: committedAt)
+        // Nothing was stored: the other way may succeed.
+        case .refused(.backendsFailed), .refused(.insufficientBackends): return nil
+        case let other: throw failure(other)
+        }
+    }
+
     package func read(
         _ placed: PlacedVersion, range: ByteRange?, in snapshot: GatewaySnapshot
     ) async throws(TransferFailure) -> any BodyReader {

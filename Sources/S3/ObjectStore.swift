@@ -138,10 +138,15 @@ package struct StoreCapabilities: Sendable, Equatable {
     package var conditionalCreate: Bool
     /// The bucket keeps old versions, so deletes must name one.
     package var versioned: Bool
+    /// `copy` is worth trying.
+    package var copiesWithin: Bool
     /// Files in place: a late write cannot arrive after its writer died.
     package var lateArrivalHorizon: Duration
-    package init(conditionalCreate: Bool, versioned: Bool, lateArrivalHorizon: Duration) {
+    package init(
+        conditionalCreate: Bool, versioned: Bool, lateArrivalHorizon: Duration, copiesWithin: Bool = false
+    ) {
         self.conditionalCreate = conditionalCreate
+        self.copiesWithin = copiesWithin
         self.versioned = versioned
         self.lateArrivalHorizon = lateArrivalHorizon
     }
@@ -166,6 +171,9 @@ package protocol ObjectStore: ObjectReading, MultipartStore {
     func put(
         _ key: String, length: Int64, body: any BodyReader, metadata: StoredMetadata, ifAbsent: Bool
     ) async throws(StoreError) -> StoredObject
+    /// Copies within the backend, so that no byte passes this process; the new object has exactly `metadata`. `notSupported`
+    /// where that is not possible. The caller compares size and ETag.
+    func copy(_ source: String, to key: String, metadata: StoredMetadata) async throws(StoreError) -> StoredObject
     /// Absence is success. Where the backend keeps versions, `providerVersion` names the one to delete.
     func delete(_ key: String, providerVersion: String?) async throws(StoreError)
 }

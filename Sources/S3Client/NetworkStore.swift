@@ -37,7 +37,8 @@ package final class NetworkStore: ObjectStore {
         self.observe = observe
         known = Mutex(
             StoreCapabilities(
-                conditionalCreate: false, versioned: false, lateArrivalHorizon: NetworkStore.lateArrivalHorizon))
+                conditionalCreate: false, versioned: false, lateArrivalHorizon: NetworkStore.lateArrivalHorizon,
+                copiesWithin: true))
     }
 
     /// A signed request is refused after 15 minutes; the rest is for clocks that are wrong and proxies that wait.
@@ -64,6 +65,45 @@ package final class NetworkStore: ObjectStore {
         if version != nil { learn { $0.versioned = true } }
         return StoredObject(
             size: length, etag: NetworkStore.etag(response), providerVersion: version, metadata: metadata)
+    }
+
+    /// CopyObject with the metadata replaced. Not all services do what they answer: the copy is looked at.
+    package func copy(
+        _ source: String, to key: String, metadata: StoredMetadata
+    ) async throws(StoreError) -> StoredObject {
+        let fields = [
+            ("x-amz-copy-source", "/\(bucket)/\(PercentCoding.encode(source, keepingSlash: true))"),
+            ("x-amz-metadata-directive", "REPLACE"),
+        ]
+        let response: ClientResponse
+        do throws(StoreError) {
+            response = try await write(
+                "CopyObject", .put, key, fields: NetworkStore.fields(metadata) + fields,
+                timeouts: NetworkStore.completeTimeouts)
+        } catch {
+            if error.code == .notSupported { learn { $0.copiesWithin = false } }
+            throw error
+        }
+        // The document may be an error although the status is 200.
+        let body = try await document(response, isWrite: true)
+        guard ResponseDocuments.completedETag(body) != nil else {
+            throw StoreError(500, ResponseDocuments.error(body), isWrite: true)
+        }
+        let version = NetworkStore.version(response)
+        if version != nil { learn { $0.versioned = true } }
+        var found = try await head(key)
+        // rclone's server adds to the source's metadata instead, which would describe the copy with another's words.
+        let own = found.metadata.entries.filter { $0.key != "mtime" || metadata.entries["mtime"] != nil }
+        let isDescribed =
+            own == metadata.entries
+            && (metadata.contentType == nil || found.metadata.contentType == metadata.contentType)
+        guard isDescribed else {
+            learn { $0.copiesWithin = false }
+            throw StoreError(
+                .notSupported, mayArriveLate: true, evidence: "\(key): CopyObject did not replace the metadata")
+        }
+        found.providerVersion = version ?? found.providerVersion
+        return found
     }
 
     package func delete(_ key: String, providerVersion: String?) async throws(StoreError) {

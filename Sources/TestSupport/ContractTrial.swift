@@ -187,6 +187,35 @@ struct ContractTrial: Sendable {
         }
     }
 
+    func copyWithin() async throws {
+        let source = "from a+b/ü~x"
+        let first = StoredMetadata(contentType: "text/plain", entries: ["a": "b"])
+        try await put(source, pattern(traits.streamedBytes), first)
+        let second = StoredMetadata(contentType: "image/png", entries: ["c": "d%20e"])
+        let copied: StoredObject
+        do throws(StoreError) {
+            copied = try await store.copy(prefix + source, to: prefix + "to", metadata: second)
+        } catch {
+            // Said before or found out now: from here on it is known.
+            try expect(error.code == .notSupported && !store.capabilities.copiesWithin, "\(error)")
+            return
+        }
+        try expect(try await bytes("to") == pattern(traits.streamedBytes), "other bytes")
+        let found = try await store.head(prefix + "to")
+        try expect(
+            found.metadata == second && copied.metadata.entries == second.entries, "other metadata: \(found.metadata)")
+        try expect(copied.size == Int64(traits.streamedBytes) && copied.etag == found.etag, "\(copied)")
+        try expect(try await store.head(prefix + source).metadata == first, "the source has changed")
+        var refusal: StoreError?
+        do throws(StoreError) {
+            _ = try await store.copy(prefix + "none", to: prefix + "nowhere", metadata: second)
+        } catch {
+            refusal = error
+        }
+        try expect(refusal?.code == .noSuchKey, "a copy of nothing: \(String(describing: refusal))")
+        try expectNames(try await names(), [source, "to"].sorted(by: MemoryStore.inByteOrder), "names")
+    }
+
     func overwrite() async throws {
         try await put(
             "o", pattern(traits.streamedBytes), StoredMetadata(contentType: "text/plain", entries: ["a": "b"]))

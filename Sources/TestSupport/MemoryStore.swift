@@ -257,6 +257,22 @@ package final class MemoryStore: ObjectStore {
         }
     }
 
+    package func copy(
+        _ source: String, to key: String, metadata: StoredMetadata
+    ) async throws(StoreError) -> StoredObject {
+        let fault = try await begin(.copy, key)
+        guard capabilities.copiesWithin else {
+            throw StoreError(.notSupported, mayArriveLate: false, evidence: "no copies within")
+        }
+        guard var stored = state.withLock({ $0.objects[Name(source)] }) else {
+            throw StoreError(.noSuchKey, mayArriveLate: false, evidence: source)
+        }
+        stored.metadata = metadata
+        state.withLock { $0.objects[Name(key)] = stored }
+        if case .lostReply = fault { throw MemoryStore.lost(.copy) }
+        return StoredObject(size: Int64(stored.bytes.count), etag: stored.etag, metadata: metadata)
+    }
+
     // MARK: MultipartStore
 
     package func createUpload(_ key: String, metadata: StoredMetadata) async throws(StoreError) -> String {

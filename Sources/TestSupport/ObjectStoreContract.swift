@@ -40,6 +40,7 @@ package struct ObjectStoreContract: Sendable {
         case failedBody = "a body that fails stores nothing"
         case failedOverwrite = "a failed overwrite leaves the old object"
         case overwrite = "an overwrite replaces bytes and metadata"
+        case copyWithin = "a copy within has the bytes of its source and metadata of its own"
         case listing = "a listing is in byte order, page by page"
         case listingPrefix = "a listing has exactly the keys with its prefix"
         case names = "awkward names are kept apart and come back as they were"
@@ -77,6 +78,7 @@ package struct ObjectStoreContract: Sendable {
         case .failedBody: try await trial.failedBody()
         case .failedOverwrite: try await trial.failedOverwrite()
         case .overwrite: try await trial.overwrite()
+        case .copyWithin: try await trial.copyWithin()
         case .listing: try await trial.listing()
         case .listingPrefix: try await trial.listingPrefix()
         case .names: try await trial.names()

@@ -136,20 +136,23 @@ package final class S3ServerProcess: Sendable {
         return (child, ends[1])
     }
 
-    /// A port that was free a moment ago.
+    /// A port that was free a moment ago. Below those that the system gives out by itself (ip_local_port_range), so that nobody
+    /// else gets it before the server has it.
     private static func freePort() throws(Failure) -> Int {
-        let fd = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
-        guard fd >= 0 else { throw Failure(description: "socket: errno \(errno)") }
-        defer { close(fd) }
-        var address = loopback(port: 0)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let code = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(fd, $0, length) == 0 ? getsockname(fd, $0, &length) : -1
+        for _ in 0..<1000 {
+            let port = Int.random(in: 20_000..<32_000)
+            let fd = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+            guard fd >= 0 else { throw Failure(description: "socket: errno \(errno)") }
+            defer { close(fd) }
+            var address = loopback(port: port)
+            let code = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(fd, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
             }
+            if code == 0 { return port }
         }
-        guard code == 0 else { throw Failure(description: "bind: errno \(errno)") }
-        return Int(UInt16(bigEndian: address.sin_port))
+        throw Failure(description: "no free port between 20000 and 32000")
     }
 
     private static func answers(_ port: Int) -> Bool {

@@ -46,6 +46,28 @@ package struct WriteDriver: Sendable {
 
     /// Streams `body` once, to as many backends as the requirement asks for. Never throws: every end is a result.
     package func put(_ request: WriteRequest, body: any DigestingBody) async -> WriteResult {
+        await run(request, digests: { body.contentDigests }) { chosen, version, token in
+            await upload(chosen, request, version, token, body)
+        }
+    }
+
+    /// Copies within each backend from the copy of another version there; no byte passes this process.
+    ///
+    /// - Parameters:
+    ///   - sources: a copy on each of the request's targets
+    ///   - digests: of the bytes; its ETag is an MD5, which every backend's answer must have
+    package func copy(
+        _ request: WriteRequest, from sources: [BackendID: Copy], digests: ContentDigests
+    ) async -> WriteResult {
+        await run(request, digests: { digests }) { chosen, version, token in
+            await copy(chosen, request, version, token, sources, digests.etag)
+        }
+    }
+
+    private func run(
+        _ request: WriteRequest, digests: () -> ContentDigests?,
+        upload: ([CopyCandidate], VersionID, LeaseToken) async -> [WriteProtocol.Event]
+    ) async -> WriteResult {
         let version = context.identifiers.makeVersionID()
         let token = context.identifiers.makeLeaseToken()
         let candidates = request.targets.map {
@@ -67,11 +89,11 @@ package struct WriteDriver: Sendable {
                 effects += machine.handle(await intend(intent))
             case .upload(let ids):
                 let chosen = candidates.filter { ids.contains($0.id) }
-                for event in await upload(chosen, request, version, token, body) { effects += machine.handle(event) }
+                for event in await upload(chosen, version, token) { effects += machine.handle(event) }
             case .commit(let uploaded, let failed):
                 let commit = WriteCommit(
                     object: request.object, version: version, token: token, uploaded: uploaded, failed: failed,
-                    digests: body.contentDigests ?? ContentDigests(etag: ""), precondition: request.precondition,
+                    digests: digests() ?? ContentDigests(etag: ""), precondition: request.precondition,
                     readGrace: request.readGrace)
                 effects += machine.handle(await WriteSteps.commit(commit, ledger, context))
             case .resolve:
@@ -91,6 +113,55 @@ package struct WriteDriver: Sendable {
             return .intended(outcome)
         } catch {
             return .intentFailed(error)
+        }
+    }
+
+    private func copy(
+        _ chosen: [CopyCandidate], _ request: WriteRequest, _ version: VersionID, _ token: LeaseToken,
+        _ sources: [BackendID: Copy], _ etag: String
+    ) async -> [WriteProtocol.Event] {
+        let metadata = CopyMetadata.make(
+            bucket: request.bucketName, key: request.object.key, version: version, size: request.size,
+            headers: request.headers)
+        let ledger = ledger
+        let context = context
+        return await LeaseKeeper.keeping(
+            context,
+            { () async throws(CatalogError) in
+                try await ledger.renew(version, token: token, lease: context.limits.writeLease)
+            }
+        ) {
+            await withTaskGroup(of: WriteProtocol.Event.self) { group in
+                for candidate in chosen {
+                    group.addTask {
+                        await WriteDriver.copy(
+                            sources[candidate.backend], candidate, metadata, request.size, etag, context)
+                    }
+                }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+        }
+    }
+
+    private static func copy(
+        _ source: Copy?, _ candidate: CopyCandidate, _ metadata: StoredMetadata, _ size: Int64, _ etag: String,
+        _ context: TransferContext
+    ) async -> WriteProtocol.Event {
+        guard let source, let store = context.stores[candidate.backend] else {
+            let error = StoreError(.unreachable, mayArriveLate: false, evidence: "there is nothing to copy from")
+            return .uploadFailed(candidate.id, error, isBodyUntouched: true)
+        }
+        do throws(StoreError) {
+            let stored = try await store.copy(source.physicalKey, to: candidate.physicalKey, metadata: metadata)
+            // Without an MD5 nobody knows what was copied.
+            guard stored.size == size, stored.etag.lowercased() == etag else {
+                throw StoreError(
+                    .corrupt, mayArriveLate: true,
+                    evidence: "\(candidate.physicalKey): a copy of \(stored.size) bytes with ETag \(stored.etag)")
+            }
+            return .uploaded(UploadedCopy(id: candidate.id, providerVersion: stored.providerVersion))
+        } catch {
+            return .uploadFailed(candidate.id, error, isBodyUntouched: true)
         }
     }
 

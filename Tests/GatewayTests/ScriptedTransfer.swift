@@ -22,6 +22,12 @@ final class ScriptedTransfer: ObjectTransfer {
         try check()
         return try await transfer.write(order, body: body, in: snapshot)
     }
+    func copy(
+        _ order: WriteOrder, from source: PlacedVersion, digests: ContentDigests, in snapshot: GatewaySnapshot
+    ) async throws(TransferFailure) -> Written? {
+        try check()
+        return try await transfer.copy(order, from: source, digests: digests, in: snapshot)
+    }
     func read(
         _ placed: PlacedVersion, range: ByteRange?, in snapshot: GatewaySnapshot
     ) async throws(TransferFailure) -> any BodyReader {

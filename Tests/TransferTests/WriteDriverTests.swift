@@ -45,6 +45,74 @@ import Transfer
         #expect(try await fleet.read("k") == Self.bytes)
     }
 
+    private static func copying(_ picture: FleetPicture) -> MemoryFleet {
+        MemoryFleet(picture) { _ in
+            MemoryStore(
+                capabilities: StoreCapabilities(
+                    conditionalCreate: true, versioned: false, lateArrivalHorizon: .zero, copiesWithin: true))
+        }
+    }
+
+    private func copy(_ fleet: MemoryFleet, etag: String? = nil, on names: [String] = ["a", "b"]) async throws
+        -> WriteResult
+    {
+        let source = try #require(
+            try await fleet.catalog.current(ObjectName(bucket: fleet.bucket, key: "k")))
+        let sources = Dictionary(uniqueKeysWithValues: source.copies.map { ($0.backend, $0) })
+        var digests = source.version.digests
+        if let etag { digests = ContentDigests(etag: etag) }
+        return await WriteDriver(ledger: fleet.catalog, context: fleet.context()).copy(
+            fleet.request("to", size: Int(source.version.size), on: names), from: sources, digests: digests)
+    }
+
+    @Test func `a copy within the backends moves no byte, and describes itself`() async throws {
+        let fleet = Self.copying("a: k | b: k | c:")
+        guard case .committed(_, _, 2) = try await copy(fleet) else {
+            Issue.record("not committed")
+            return
+        }
+        #expect(fleet.picture == "a: k to | b: k to | c:")
+        #expect(try await fleet.read("to") == MemoryFleet.contents(of: "k"))
+        for name in ["a", "b"] {
+            #expect(fleet.store(name).calls(.put) == 0 && fleet.store(name).calls(.copy) == 1)
+            let physical = try #require(fleet.store(name).names.first { $0.contains("/to~") })
+            #expect(CopyMetadata.parse(try #require(fleet.store(name).stored(physical)).metadata)?.key == "to")
+        }
+    }
+
+    @Test func `a copy within that certainly failed on one backend is the others', as any write`() async throws {
+        let fleet = Self.copying("a: k | b: k")
+        fleet.store("b").inject(.fail(.noSuchKey), into: .copy)
+        guard case .committed(_, _, 1) = try await copy(fleet) else {
+            Issue.record("not committed")
+            return
+        }
+        try await fleet.sweep()
+        #expect(fleet.picture == "a: k to | b: k")
+    }
+
+    @Test func `a copy within whose answer is lost stores nothing`() async throws {
+        let fleet = Self.copying("a: k | b: k")
+        fleet.store("b").inject(.lostReply, into: .copy)
+        guard case .refused(.backendsFailed) = try await copy(fleet) else {
+            Issue.record("not refused")
+            return
+        }
+        try await fleet.sweep()
+        #expect(fleet.picture == "a: k | b: k")
+        #expect(fleet.names.count == 2)
+    }
+
+    @Test func `a copy within is believed by its MD5 alone`() async throws {
+        let fleet = Self.copying("a: k | b: k")
+        guard case .refused = try await copy(fleet, etag: String(repeating: "0", count: 32)) else {
+            Issue.record("believed")
+            return
+        }
+        try await fleet.sweep()
+        #expect(fleet.picture == "a: k | b: k")
+    }
+
     @Test func `a body that ends early stores nothing and leaves the old value`() async throws {
         let fleet = MemoryFleet("a: k | b: k")
         let body = HashingBody(MemoryBody(Self.bytes, runBytes: 1_000, cutAfter: 5_000), length: 10_000)
@@ -263,6 +331,9 @@ struct LyingETagStore: ObjectStore {
     func head(_ key: String) async throws(StoreError) -> StoredObject { try await store.head(key) }
     func list(prefix: String, after: String?, limit: Int) async throws(StoreError) -> StoreListing {
         try await store.list(prefix: prefix, after: after, limit: limit)
+    }
+    func copy(_ source: String, to key: String, metadata: StoredMetadata) async throws(StoreError) -> StoredObject {
+        try await store.copy(source, to: key, metadata: metadata)
     }
     func delete(_ key: String, providerVersion: String?) async throws(StoreError) {
         try await store.delete(key, providerVersion: providerVersion)

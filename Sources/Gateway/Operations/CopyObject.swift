@@ -29,7 +29,8 @@ struct CopySource: Sendable, Equatable {
 }
 
 extension GatewayOperations {
-    /// A server-side copy reads through Transfer and writes as any PUT, so that the copy has its own bytes, names and checks.
+    /// The copy has its own bytes, names and checks. Where the backends that a write would go to have the source and can copy
+    /// within, they do, and no byte moves; else it is read through Transfer and written as any PUT.
     func copyObject(_ target: ObjectTarget, _ request: AuthenticatedRequest) async throws(OperationFailure) -> Response
     {
         let fields = request.fields
@@ -55,6 +56,12 @@ extension GatewayOperations {
         let algorithms = try GatewayOperations.copyChecksums(fields, placed.version)
         return try await patient(request, resource: "/\(target.bucket.name)/\(target.key)") {
             () async throws(OperationFailure) in
+            if let digests = GatewayOperations.keptDigests(placed.version, algorithms) {
+                let copied = try await transferCall { () async throws(TransferFailure) in
+                    try await services.transfer.copy(order, from: placed, digests: digests, in: request.snapshot)
+                }
+                if let copied { return GatewayOperations.copyDocument("CopyObjectResult", copied) }
+            }
             let body = try await self.body(of: placed, range: nil, algorithms, request)
             let written = try await transferCall { () async throws(TransferFailure) in
                 try await services.transfer.write(order, body: body, in: request.snapshot)
@@ -83,6 +90,18 @@ extension GatewayOperations {
             return GatewayOperations.copyDocument(
                 "CopyPartResult", Written(digests: digests, size: part.size, committedAt: modified))
         }
+    }
+
+    /// Of a copy that nobody reads: what is known of the source already; nil if another checksum is asked for.
+    private static func keptDigests(_ source: Version, _ algorithms: [ChecksumAlgorithm]) -> ContentDigests? {
+        var kept: [String: String] = [:]
+        for algorithm in algorithms {
+            guard let value = source.digests.checksums[algorithm.rawValue] else { return nil }
+            kept[algorithm.rawValue] = value
+        }
+        let type = kept.isEmpty ? nil : source.digests.checksumType
+        guard type == nil || type == "FULL_OBJECT" else { return nil }
+        return ContentDigests(etag: source.digests.etag, checksums: kept, checksumType: type)
     }
 
     /// The source, if the credential may read it and the request's conditions on it hold.
