@@ -6,6 +6,7 @@ import PostgresCatalog
 import Reconciler
 import S3
 import Spec
+import Synchronization
 import Telemetry
 import Transfer
 import Transport
@@ -24,6 +25,7 @@ final class Instance: Sendable {
     let logger: Logger
     let crashPlan: CrashPlan
     let identifiers = SystemIdentifiers()
+    private let lastAlive = Mutex<Duration?>(nil)
 
     init(_ invocation: Invocation, loops: LoopGroup, logger: Logger) throws(CommandFailure) {
         name = try invocation.value(.instance) ?? SystemClock.instanceName()
@@ -83,6 +85,20 @@ final class Instance: Sendable {
             // It may have been added: counting twice is the safer mistake for a limit.
             registry.giveBack(usage)
             logger.debug("cannot record usage", [("error", .string("\(error)"))])
+        }
+    }
+
+    /// Tells the catalog that it is alive, now and then; well within `ReconcilerLimits.aliveTolerance`.
+    func noteAlive() async {
+        let now = SystemClock.elapsed()
+        let isDue = lastAlive.withLock { last in
+            if let before = last, now - before < ReconcilerLimits.alivePause { return false }
+            last = now
+            return true
+        }
+        guard isDue else { return }
+        do throws(CatalogError) { try await catalog.noteAlive() } catch {
+            lastAlive.withLock { $0 = nil }
         }
     }
 

@@ -10,6 +10,9 @@ package struct ID128: Hashable, Comparable, Sendable {
 
     package static func < (a: ID128, b: ID128) -> Bool { (a.high, a.low) < (b.high, b.low) }
 
+    /// Of UUIDv7: when it was made, in milliseconds since 1970.
+    package var milliseconds: Int64 { Int64(high >> 16) }
+
     /// Lower-case base32 in the order of values (Crockford's alphabet): always 26 characters.
     package var base32: String {
         var text: [UInt8] = []

@@ -70,7 +70,7 @@ extension PostgresCatalogStore: FleetLedger {
         let buckets = proposal.desired.buckets
         let rows = try await write(
             """
-            SELECT outcome, number, detail FROM accept_v2($1,$2,$3,$4,$5,$6,$7,$8,$9,
+            SELECT outcome, number, detail FROM accept_v3($1,$2,$3,$4,$5,$6,$7,$8,$9,
                 array(SELECT gen_random_uuid() FROM generate_series(1, cardinality($6))),$10,$11,$12,$13)
             """,
             [
@@ -99,7 +99,7 @@ extension PostgresCatalogStore: FleetLedger {
     {
         precondition(from.mayBecome(to), "no way from \(from) to \(to)")
         let rows = try await write(
-            "SELECT outcome, phase_now, writing, live, uploads, doomed, waiting, dead FROM change_phase_v1($1,$2,$3)",
+            "SELECT outcome, phase_now, writing, live, uploads, doomed, waiting, dead FROM change_phase_v2($1,$2,$3)",
             [.int4(backend.raw), .text(from.rawValue), .text(to.rawValue)])
         switch rows.text(0, 0) {
         case "done": return .done
@@ -145,8 +145,10 @@ extension PostgresCatalogStore: FleetLedger {
     }
 
     package func abandon(_ backend: BackendID, soleCopiesMax: Int64) async throws(CatalogError) -> AbandonOutcome {
+        // It looks at every copy there.
         let rows = try await write(
-            "SELECT outcome, sole FROM abandon_v1($1,$2)", [.int4(backend.raw), .int8(soleCopiesMax)])
+            "SELECT outcome, sole FROM abandon_v2($1,$2)", [.int4(backend.raw), .int8(soleCopiesMax)],
+            within: .seconds(1800))
         switch rows.text(0, 0) {
         case "abandoned": return .abandoned(soleCopies: rows.int8(0, 1))
         case "refused": return .refused(soleCopies: rows.int8(0, 1))
@@ -157,21 +159,21 @@ extension PostgresCatalogStore: FleetLedger {
 
     package func endAbandoned(_ backend: BackendID, limit: Int) async throws(CatalogError) -> Int {
         Int(
-            try await write("SELECT end_abandoned_v1($1,$2)", [.int4(backend.raw), .int4(Int32(limit))]).int4(0, 0))
+            try await write("SELECT end_abandoned_v2($1,$2)", [.int4(backend.raw), .int4(Int32(limit))]).int4(0, 0))
     }
 
     package func lostObjects(after: VersionID?, limit: Int) async throws(CatalogError) -> [LostObject] {
         let first = ID128(high: 0, low: 0)
         let rows = try await read(
             """
-            SELECT bucket_id, key, version_id, size, coalesce(etag, ''), backend_id, (extract(epoch FROM lost_at) * 1000000)::bigint
+            SELECT bucket_id, key, version_id, size, coalesce(etag, ''), backend_id, (extract(epoch FROM lost_at) * 1000000)::bigint, in_doubt
             FROM lost_object WHERE version_id > $1 ORDER BY version_id LIMIT $2
             """, [.uuid((after?.raw ?? first).uuid), .int4(Int32(limit))])
         return (0..<rows.count).map { row in
             LostObject(
                 bucket: BucketID(rows.int4(row, 0)), key: rows.text(row, 1),
                 version: VersionID(ID128(rows.uuid(row, 2))), size: rows.int8(row, 3), etag: rows.text(row, 4),
-                backend: BackendID(rows.int4(row, 5)), lostAt: rows.int8(row, 6))
+                backend: BackendID(rows.int4(row, 5)), isInDoubt: rows.bool(row, 7), lostAt: rows.int8(row, 6))
         }
     }
 

@@ -45,7 +45,7 @@ extension PostgresCatalogStore: InventoryLedger {
             try await read(
                 """
                 SELECT \(PostgresCatalogStore.orphanColumns) FROM orphan
-                WHERE backend_id = $1 AND sightings >= 2 AND NOT is_foreign
+                WHERE backend_id = $1 AND sightings >= 2 AND NOT is_foreign AND NOT is_upload
                     AND first_seen <= clock_timestamp() - make_interval(secs => $2 / 1000.0)
                 ORDER BY first_seen, physical_key, is_upload LIMIT $3
                 """, [.int4(backend.raw), .int8(quarantine.milliseconds), .int4(Int32(limit))]))

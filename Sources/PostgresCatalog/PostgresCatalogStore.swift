@@ -12,11 +12,15 @@ package struct PostgresCatalogStore: Sendable {
     private static let conflictRetriesMax = 5
 
     /// A transaction that changes something.
-    func write(_ sql: String, _ parameters: [PostgresValue]) async throws(CatalogError) -> PostgresRows {
+    ///
+    /// - Parameter limit: how long it may take; nil: as long as the pool allows
+    func write(
+        _ sql: String, _ parameters: [PostgresValue], within limit: Duration? = nil
+    ) async throws(CatalogError) -> PostgresRows {
         var attempt = 0
         while true {
             do throws(PostgresError) {
-                return try await pool.execute(sql, parameters, lane: .exclusive)
+                return try await pool.execute(sql, parameters, lane: .exclusive, within: limit)
             } catch {
                 attempt += 1
                 let isConflict = error.sqlState == .serializationFailure || error.sqlState == .deadlockDetected

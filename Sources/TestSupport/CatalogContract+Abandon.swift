@@ -1,4 +1,5 @@
 import Catalog
+import Spec
 
 extension CatalogContract {
     static let abandon: [CatalogPromise] = [
@@ -12,11 +13,34 @@ extension CatalogContract {
             _ = try await scene.change("a", .active, .draining)
             try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 1), .refused(soleCopies: 2))
             try expectEqual(try await stores.fleet.endAbandoned(a, limit: 100), 0, "not abandoned")
-            // A suspect copy may be good after all: while it is there nothing is lost.
+            // A suspect copy elsewhere may be good, or not.
             _ = try await stores.objects.markSuspect(try await scene.copy("both", on: "b").id)
-            try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 2), .abandoned(soleCopies: 2))
+            try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 2), .refused(soleCopies: 3))
+            try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 3), .abandoned(soleCopies: 3))
             try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 2), .notDraining)
             try expectEqual(try await stores.fleet.snapshot().backend(a)?.isAbandoned, true)
+            for _ in 0..<3 { _ = try await stores.fleet.endAbandoned(a, limit: 100) }
+            let lost = try await stores.fleet.lostObjects(after: nil, limit: 10)
+            try expectEqual(lost.filter(\.isInDoubt).map(\.key), ["both"])
+            try expect(try await scene.current("both") != nil, "what may be there stays")
+            try expect(try await scene.current("x") == nil)
+        },
+        CatalogPromise("an abandoned backend does not come back, and takes nothing") { stores in
+            let scene = try await CatalogScene.open(stores)
+            let a = try scene.id("a")
+            _ = try await scene.change("a", .active, .draining)
+            try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 0), .abandoned(soleCopies: 0))
+            try expectEqual(try await scene.change("a", .draining, .active), .notFrom(.draining))
+            var again = CatalogScene.desired(["a", "b", "c"])
+            again.fleet.safety.trimDelay = .seconds(1)
+            let refused = try await stores.fleet.accept(CatalogScene.proposal(again, digest: "two", parent: 1))
+            try expectEqual(refused, .refused(reason: .retiringCannotReturn(backend: "a")))
+            let removed = CatalogScene.desired(["a", "b", "c"], states: ["a": .removed])
+            let accepted = try await stores.fleet.accept(CatalogScene.proposal(removed, digest: "three", parent: 1))
+            try expectEqual(accepted, .accepted(revision: 2))
+            let intent = try scene.intent("k", on: ["a", "b"])
+            let outcome = try await stores.writes.intend(intent)
+            try expectEqual(outcome.refused, [intent.candidates[0].id: .notActive])
         },
         CatalogPromise("the copies of an abandoned backend end, what is lost is recorded, and its key is free") { stores in
             let scene = try await CatalogScene.open(stores)

@@ -7,8 +7,20 @@ extension CatalogContract {
             _ = try await CatalogScene.open(stores)
             let first = try unwrap(try await stores.safeguard.raiseEpoch(minAge: .zero))
             try expectEqual(try await stores.safeguard.raiseEpoch(minAge: .seconds(3600)), first)
-            try expectEqual(try await stores.safeguard.raiseEpoch(minAge: .zero), first + 1)
-            try expectEqual(try await stores.safeguard.safeguard().epoch, first + 1)
+            let second = try unwrap(try await stores.safeguard.raiseEpoch(minAge: .zero))
+            try expectEqual(second.number, first.number + 1)
+            try expectEqual(try await stores.safeguard.safeguard().epoch, second.number)
+            // What it never had, or had with another mark, is of another history.
+            let others = [Epoch(number: second.number + 1, nonce: "x"), Epoch(number: first.number, nonce: "x")]
+            for other in others {
+                let seen = try await stores.safeguard.safeguard(markers: [first, second, other])
+                try expectEqual(seen.known, [first, second])
+                try expectEqual(
+                    seen.evidence(markers: ["a": [first], "b": [second, other]]),
+                    .marker(backend: "b", epoch: other.number))
+            }
+            let known = try await stores.safeguard.safeguard(markers: [first, second])
+            try expect(known.evidence(markers: ["a": [first], "b": [second]]) == nil)
             try await stores.safeguard.halt("a reason", newestEpoch: 40)
             try expect(try await stores.safeguard.raiseEpoch(minAge: .seconds(3600)) == nil)
         },
@@ -42,6 +54,22 @@ extension CatalogContract {
             try expect(!(try await stores.safeguard.confirmCatalog(token: halt.token, identity: nil)), "once")
             try expectEqual(try await scene.due().count, 3)
             try expectEqual(try await scene.doom(orphan), .doomed)
+        },
+        CatalogPromise("the time that the catalog lives through goes on, and all of it is known once confirmed") { stores in
+            try await stores.safeguard.noteAlive()
+            let first = try await stores.safeguard.lifetimes()
+            try expectEqual(first.count, 1)
+            let last = first[0].until / 1000
+            try expect(first[0].contains(0) && !first[0].contains(last + 5_000))
+            try expect(first[0].contains(last + 5_000, tolerance: .seconds(6)))
+            try await stores.safeguard.noteAlive()
+            let longer = try await stores.safeguard.lifetimes()
+            try expect(longer.count == 1 && longer[0].until > first[0].until)
+            try await stores.safeguard.halt("a gap", newestEpoch: 0)
+            let token = try unwrap(try await stores.safeguard.safeguard().halt).token
+            try expect(try await stores.safeguard.confirmCatalog(token: token, identity: nil))
+            let known = try await stores.safeguard.lifetimes()
+            try expect(known.count == 1 && known[0].contains(0) && known[0].until >= longer[0].until)
         },
         CatalogPromise("the database's identity is remembered once, and the next is the operator's to accept") { stores in
             let first = DatabaseIdentity(systemIdentifier: "1", timeline: "00000001")

@@ -5,7 +5,7 @@ extension CatalogTables {
     private func isSole(_ version: VersionID, on backend: BackendID) -> Bool {
         versions[version]?.isRetained == true
             && !copies(of: version).contains { row in
-                row.copy.backend != backend && row.copy.state == .live
+                row.copy.backend != backend && row.copy.state == .live && !row.copy.isSuspect
                     && backends[row.copy.backend]?.isAbandoned == false
             }
     }
@@ -26,21 +26,29 @@ extension CatalogTables {
         let ended = open.sorted { $0.id < $1.id }.prefix(limit)
         for copy in ended {
             if copy.state == .live, isSole(copy.version, on: backend), let row = versions[copy.version] {
+                let isInDoubt = copies(of: copy.version).contains { other in
+                    other.copy.backend != backend && other.copy.state == .live
+                        && backends[other.copy.backend]?.isAbandoned == false
+                }
                 lostRows.append(
                     LostObject(
                         bucket: row.object.bucket, key: row.object.key, version: row.id, size: row.size,
-                        etag: row.digests?.etag ?? "", backend: backend, lostAt: now))
-                let address = ObjectAddress(row.object)
-                if objects[address]?.current == row.id {
-                    objects[address]?.current = nil
-                    objects[address]?.deletedAt = now
-                }
-                versions[copy.version]?.supersededAt = now
+                        etag: row.digests?.etag ?? "", backend: backend, isInDoubt: isInDoubt, lostAt: now))
+                if !isInDoubt { endLost(row) }
             }
             if copy.state != .doomed { try step(copy.id, to: .doomed) }
             try step(copy.id, to: .gone)
             endUnwritten(copy.version)
         }
         return ended.count
+    }
+
+    private mutating func endLost(_ row: VersionRow) {
+        let address = ObjectAddress(row.object)
+        if objects[address]?.current == row.id {
+            objects[address]?.current = nil
+            objects[address]?.deletedAt = now
+        }
+        versions[row.id]?.supersededAt = now
     }
 }

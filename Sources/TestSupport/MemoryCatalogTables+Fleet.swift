@@ -29,7 +29,11 @@ extension CatalogTables {
             switch backend(named: spec.name)?.phase {
             case .retired: return .refused(reason: .nameRetired(backend: spec.name))
             case .retiring: return .refused(reason: .retiringCannotReturn(backend: spec.name))
-            case .active, .draining, .drained, nil: break
+            case .active, .draining, .drained:
+                if backend(named: spec.name)?.isAbandoned == true {
+                    return .refused(reason: .retiringCannotReturn(backend: spec.name))
+                }
+            case nil: break
             }
         }
         let names = Set(proposal.desired.backends.map(\.name))
@@ -115,7 +119,7 @@ extension CatalogTables {
     package mutating func change(_ id: BackendID, from: BackendPhase, to: BackendPhase) -> PhaseOutcome {
         precondition(from.mayBecome(to), "no way from \(from) to \(to)")
         let phase = backends[id]?.phase ?? .retired
-        guard phase == from else { return .notFrom(phase) }
+        guard phase == from, to != .active || backends[id]?.isAbandoned == false else { return .notFrom(phase) }
         let left = residue(id)
         switch to {
         case .draining:

@@ -113,7 +113,7 @@ extension CatalogTables {
 
     func dueOrphans(_ backend: BackendID, quarantine: Duration, limit: Int) -> [Orphan] {
         let due = orphanRows.filter { _, row in
-            row.orphan.backend == backend && row.orphan.sightings >= 2 && !row.orphan.isForeign
+            row.orphan.backend == backend && row.orphan.sightings >= 2 && !row.orphan.isForeign && !row.orphan.isUpload
                 && row.orphan.firstSeenAt <= now - quarantine.microseconds
         }
         return due.sorted { ($0.value.orphan.firstSeenAt, $0.key) < ($1.value.orphan.firstSeenAt, $1.key) }

@@ -2,12 +2,31 @@ package import Catalog
 
 /// The guard against a catalog that went back in time (`Migration007Safeguard`).
 extension CatalogTables {
-    mutating func raiseEpoch(minAge: Duration) -> Int64? {
+    private func nonce(_ number: Int64) -> String { "n\(number)" }
+
+    mutating func raiseEpoch(minAge: Duration) -> Epoch? {
         guard safeguardRow.halt == nil else { return nil }
-        if epochRaisedAt > Int64.min, epochRaisedAt > now - minAge.microseconds { return safeguardRow.epoch }
-        safeguardRow.epoch += 1
-        epochRaisedAt = now
-        return safeguardRow.epoch
+        if epochRaisedAt == Int64.min || epochRaisedAt <= now - minAge.microseconds {
+            safeguardRow.epoch += 1
+            epochRaisedAt = now
+        }
+        return Epoch(number: safeguardRow.epoch, nonce: nonce(safeguardRow.epoch))
+    }
+
+    func safeguard(markers: [Epoch]) -> Safeguard {
+        var safeguard = safeguardRow
+        safeguard.known = Set(markers.filter { $0.number <= safeguardRow.epoch && $0.nonce == nonce($0.number) })
+        return safeguard
+    }
+
+    /// The first of all begins with the tables.
+    func lifetimes() -> [CatalogLifetime] {
+        lifetimeRows.isEmpty ? [CatalogLifetime(since: Int64.min, until: now)] : lifetimeRows
+    }
+
+    mutating func noteAlive() {
+        lifetimeRows = lifetimes()
+        lifetimeRows[lifetimeRows.count - 1].until = now
     }
 
     mutating func halt(_ evidence: String, newestEpoch: Int64) {
@@ -23,20 +42,27 @@ extension CatalogTables {
         safeguardRow.recorded = identity
         epochRaisedAt = now
         newestEpochSeen = 0
+        lifetimeRows = [CatalogLifetime(since: Int64.min, until: now)]
         return true
     }
 }
 
 extension MemoryCatalog: SafeguardLedger {
-    package func safeguard() async throws(CatalogError) -> Safeguard {
-        try run(.safeguard) { (tables) throws(CatalogError) in tables.safeguardRow }
+    package func safeguard(markers: [Epoch]) async throws(CatalogError) -> Safeguard {
+        try run(.safeguard) { (tables) throws(CatalogError) in tables.safeguard(markers: markers) }
     }
     package func recordIdentity(_ identity: DatabaseIdentity) async throws(CatalogError) {
         try run(.safeguard) { (tables) throws(CatalogError) in
             tables.safeguardRow.recorded = tables.safeguardRow.recorded ?? identity
         }
     }
-    package func raiseEpoch(minAge: Duration) async throws(CatalogError) -> Int64? {
+    package func noteAlive() async throws(CatalogError) {
+        try run(.safeguard) { (tables) throws(CatalogError) in tables.noteAlive() }
+    }
+    package func lifetimes() async throws(CatalogError) -> [CatalogLifetime] {
+        try run(.safeguard) { (tables) throws(CatalogError) in tables.lifetimes() }
+    }
+    package func raiseEpoch(minAge: Duration) async throws(CatalogError) -> Epoch? {
         try run(.raiseEpoch) { (tables) throws(CatalogError) in tables.raiseEpoch(minAge: minAge) }
     }
     package func halt(_ evidence: String, newestEpoch: Int64) async throws(CatalogError) {

@@ -43,6 +43,7 @@ package struct CatalogTables: Sendable {
     var scrubRows: [BackendID: ScrubRow] = [:]
     package var safeguardRow = Safeguard(epoch: 1)
     var epochRaisedAt = Int64.min
+    var lifetimeRows: [CatalogLifetime] = []
     var newestEpochSeen: Int64 = 0
     var inventoryRows: [BackendID: InventoryRow] = [:]
     var orphanRows: [OrphanAddress: OrphanRow] = [:]
@@ -219,6 +220,7 @@ package struct CatalogTables: Sendable {
     /// Why a backend cannot take a copy.
     func refusal(_ backend: BackendID, _ version: VersionID, _ size: Int64) -> IntentRefusal? {
         guard let record = backends[backend] else { return .notActive }
+        if record.isAbandoned { return .notActive }
         if !ablations.contains(.intentWithoutGate), record.phase != .active || !record.isDeclared { return .notActive }
         let isThere = copies(of: version).contains { row in
             row.copy.backend == backend && (row.copy.state == .writing || row.copy.state == .live)

@@ -1,3 +1,4 @@
+package import Catalog
 import HTTP
 package import S3
 
@@ -8,24 +9,30 @@ package enum EpochMarker {
 
     private static func prefix(_ keyPrefix: String) -> String { keyPrefix + ".sluice/epoch-" }
 
-    package static func key(_ keyPrefix: String, _ epoch: Int64) -> String {
-        let text = String(epoch)
-        return prefix(keyPrefix) + String(repeating: "0", count: max(0, digits - text.utf8.count)) + text
+    /// `.sluice/epoch-0000000000000042-1a2b3c4d`
+    package static func key(_ keyPrefix: String, _ epoch: Epoch) -> String {
+        let text = String(epoch.number)
+        let zeros = String(repeating: "0", count: max(0, digits - text.utf8.count))
+        return prefix(keyPrefix) + zeros + text + "-" + epoch.nonce
     }
 
     /// All there are, oldest first. There are few: the older ones go when one is written.
-    package static func all(_ store: any ObjectReading, keyPrefix: String) async throws(StoreError) -> [Int64] {
+    package static func all(_ store: any ObjectReading, keyPrefix: String) async throws(StoreError) -> [Epoch] {
         let start = prefix(keyPrefix)
         let page = try await store.list(prefix: start, after: nil, limit: 1000)
-        return page.entries.compactMap { Int64($0.key.dropFirst(start.count)) }.sorted()
+        return page.entries.compactMap { entry in
+            let parts = entry.key.dropFirst(start.count).split(separator: "-", maxSplits: 1)
+            guard let first = parts.first, let number = Int64(first) else { return nil }
+            return Epoch(number: number, nonce: parts.count == 2 ? String(parts[1]) : "")
+        }.sorted { ($0.number, $0.nonce) < ($1.number, $1.nonce) }
     }
 
-    /// Writes the marker of this epoch and takes the older ones away.
+    /// Writes the marker of this epoch.
     ///
-    /// - Returns: the newest marker there, which another instance may have written
-    package static func confirm(_ epoch: Int64, on store: any ObjectStore, keyPrefix: String) async throws(StoreError)
-        -> Int64
-    {
+    /// - Returns: all that are there now, some of which another instance may have written
+    package static func confirm(
+        _ epoch: Epoch, on store: any ObjectStore, keyPrefix: String
+    ) async throws(StoreError) -> [Epoch] {
         do throws(StoreError) {
             _ = try await store.put(
                 key(keyPrefix, epoch), length: 0, body: BytesReader(.empty), metadata: StoredMetadata(), ifAbsent: true)
@@ -34,10 +41,17 @@ package enum EpochMarker {
             // most of its history.
             guard error.code == .alreadyExists || error.code == .noSpace else { throw error }
         }
-        let found = try await all(store, keyPrefix: keyPrefix)
-        let newest = found.last ?? epoch
-        for old in found where old < epoch { try await store.delete(key(keyPrefix, old), providerVersion: nil) }
-        return newest
+        return try await all(store, keyPrefix: keyPrefix)
+    }
+
+    /// Takes away what is older than this one, which is there.
+    package static func removeOlder(
+        than epoch: Epoch, of found: [Epoch], on store: any ObjectStore, keyPrefix: String
+    ) async throws(StoreError) {
+        guard found.contains(epoch) else { return }
+        for old in found where old.number < epoch.number {
+            try await store.delete(key(keyPrefix, old), providerVersion: nil)
+        }
     }
 
     package static func removeAll(_ store: any ObjectStore, keyPrefix: String) async throws(StoreError) {

@@ -38,14 +38,20 @@ final class VersionDigest: @unchecked Sendable {
         received += Int64(run.count)
         guard !version.partSizes.isEmpty else { return unsafe run.withUnsafeBytes { unsafe digest.update($0) } }
         var rest = run
+        endParts()
         while !rest.isEmpty, partIndex < version.partSizes.count {
             let left = version.partSizes[partIndex] - partReceived
             let piece = rest.prefix(Int(min(left, Int64(rest.count))))
             unsafe piece.withUnsafeBytes { unsafe digest.update($0) }
             partReceived += Int64(piece.count)
             rest = rest.dropFirst(piece.count)
-            if partReceived == version.partSizes[partIndex] { endPart() }
+            endParts()
         }
+    }
+
+    /// Those that have all their bytes; a part may have none.
+    private func endParts() {
+        while partIndex < version.partSizes.count, partReceived == version.partSizes[partIndex] { endPart() }
     }
 
     private func endPart() {
@@ -66,6 +72,7 @@ final class VersionDigest: @unchecked Sendable {
             computed = Hex.encode(digest.finalize())
             guard ETag.isMD5(version.digests.etag) else { return }
         } else {
+            endParts()
             computed = Hex.encode(Digest.hash(.md5, partDigests)) + "-\(version.partSizes.count)"
         }
         guard computed == version.digests.etag else {

@@ -9,6 +9,12 @@ import Testing
         for i in range(10):
             s3.put_object(Bucket='photos', Key='k%d' % i, Body=b'first' * 500)
         """
+    private static let onlyNew = """
+        import sys, boto3
+        s3 = boto3.client('s3', endpoint_url=sys.argv[1])
+        for i in range(5):
+            s3.put_object(Bucket='photos', Key='new%d' % i, Body=b'new' * 500)
+        """
     private static let goOn = """
         import sys, boto3
         s3 = boto3.client('s3', endpoint_url=sys.argv[1])
@@ -100,6 +106,37 @@ import Testing
             _ = try await eventually("the orphans go now", within: .seconds(60)) { files(fleet, "/new") == 0 ? true : nil }
             #expect(try await fleet.sluice("status").output.contains("CatalogRewound") == false)
             try await Invariants.check(fleet)
+            try await stop(server)
+        }
+    }
+
+    /// Nothing was deleted meanwhile, so that no marker tells; and the restore was quick.
+    @Test func `objects from a time that the catalog does not know stop the deletion`() async throws {
+        try await withFleet { fleet in
+            try fleet.writeSpec(fleet.directories(["disk1", "disk2"]), orphanQuarantine: "2s")
+            var server = try await fleet.serve()
+            try await fleet.python(SafeguardTests.fill)
+            try await stop(server)
+            // As if the catalog had been silent for longer before its backup than it ever is.
+            _ = try await fleet.sql("UPDATE alive SET until = until - interval '1 minute'")
+            let data = fleet.folder.path + "/pg/data"
+            try await fleet.close()
+            try await shell("cp", "-a", data, data + "-backup")
+            try await fleet.startPostgres()
+            server = try await fleet.serve()
+            try await fleet.python(SafeguardTests.onlyNew)
+            try await stop(server)
+            try await fleet.close()
+            try await shell("rm", "-rf", data)
+            try await shell("mv", data + "-backup", data)
+            try await fleet.startPostgres()
+
+            server = try await fleet.serve()
+            let token = try await token(fleet)
+            #expect(try await fleet.sluice("status").output.contains("of that time the catalog knows nothing"))
+            #expect(files(fleet, "/new") == 10)
+            #expect(try await fleet.sluice("confirm-catalog", token).status == 0)
+            _ = try await eventually("the orphans go now", within: .seconds(60)) { files(fleet, "/new") == 0 ? true : nil }
             try await stop(server)
         }
     }

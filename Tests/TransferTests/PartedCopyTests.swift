@@ -1,4 +1,5 @@
 import Catalog
+import Crypto
 import HTTP
 import S3
 import TestSupport
@@ -165,6 +166,26 @@ import Transfer
         try await fleet.sweep()
         #expect(fleet.picture == "a: k | b:")
         #expect(fleet.store("b").openUploadCount == 0)
+    }
+
+    @Test(arguments: [[0], [10], [4, 6], [4, 6, 0], [0, 10], [4, 0, 6], [0, 0]])
+    func `parts without a byte are parts of the ETag`(sizes: [Int64]) async throws {
+        let size = sizes.reduce(0, +)
+        let bytes = (0..<size).map { UInt8($0) }
+        var digests: [UInt8] = []
+        var start = 0
+        for part in sizes {
+            digests += Digest.hash(.md5, Array(bytes[start..<(start + Int(part))]))
+            start += Int(part)
+        }
+        let etag = Hex.encode(Digest.hash(.md5, digests)) + "-\(sizes.count)"
+        let version = Version(
+            id: VersionID(ID128(high: 1, low: 1)), object: ObjectName(bucket: BucketID(1), key: "k"), size: size,
+            digests: ContentDigests(etag: etag), headers: ObjectHeaders(), partSizes: sizes, committedAt: 1, sequence: 1)
+        let verifier = ContentVerifier(BytesReader(Bytes(bytes)), version)
+        var read: [UInt8] = []
+        while let run = try await verifier.next() { read += run.array }
+        #expect(read == bytes)
     }
 
     /// Whatever fails in whatever order, the copy is made in the end, and is the object.

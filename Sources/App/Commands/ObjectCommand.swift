@@ -60,10 +60,12 @@ struct ObjectCommand {
                             .object([
                                 ("bucket", .string(name)), ("key", .string(one.key)),
                                 ("version", .string(one.version.description)), ("size", .int(one.size)),
-                                ("etag", .string(one.etag)), ("lostAt", .string(time)),
+                                ("etag", .string(one.etag)), ("inDoubt", .bool(one.isInDoubt)),
+                                ("lostAt", .string(time)),
                             ]))
                     } else {
-                        Terminal.print("\(time)  \(one.size)  \(name)/\(one.key)")
+                        let doubt = one.isInDoubt ? "  (in doubt: a suspect copy is left)" : ""
+                        Terminal.print("\(time)  \(one.size)  \(name)/\(one.key)\(doubt)")
                     }
                 }
                 guard page.count == 1000 else { break }

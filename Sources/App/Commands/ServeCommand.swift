@@ -267,6 +267,7 @@ struct ServeCommand {
         }
         await instance.registry.update(fleet, desired)
         await instance.flushUsage()
+        await instance.noteAlive()
         let stores = instance.registry.stores
         let backends = fleet.backends.compactMap { record -> ServedBackend? in
             guard let store = stores[record.id] else { return nil }
@@ -277,7 +278,7 @@ struct ServeCommand {
             }
             let standing = BackendStanding(
                 id: record.id, name: record.name,
-                isEligible: record.phase == .active && record.isDeclared && record.isMarked && !holds(.identified, .no)
+                isEligible: record.phase == .active && record.isDeclared && record.isMarked && !record.isAbandoned && !holds(.identified, .no)
                     && desired.backend(record.name)?.state == .active,
                 isHealthy: !holds(.reachable, .no) && !holds(.credentialsValid, .no),
                 quota: desired.backend(record.name)?.quota,

@@ -138,10 +138,13 @@ package struct LostObject: Sendable, Equatable {
     package var size: Int64
     package var etag: String
     package var backend: BackendID
+    /// A suspect copy is left elsewhere: the object stays, and may be damaged.
+    package var isInDoubt: Bool
     /// Microseconds since 1970; 0 when it is handed in.
     package var lostAt: Int64
     package init(
-        bucket: BucketID, key: String, version: VersionID, size: Int64, etag: String, backend: BackendID, lostAt: Int64
+        bucket: BucketID, key: String, version: VersionID, size: Int64, etag: String, backend: BackendID,
+        isInDoubt: Bool, lostAt: Int64
     ) {
         self.bucket = bucket
         self.key = key
@@ -149,6 +152,7 @@ package struct LostObject: Sendable, Equatable {
         self.size = size
         self.etag = etag
         self.backend = backend
+        self.isInDoubt = isInDoubt
         self.lostAt = lostAt
     }
 }

@@ -122,7 +122,8 @@ package protocol InventoryLedger: Sendable {
     /// Records the names that no row names as orphans, forgets those of the page's range that are not there any more or have a row,
     /// and moves on. nil if the lease was lost; else how many new orphans there are, and where the round stands.
     func record(_ page: InventoryPage, lease: Duration) async throws(CatalogError) -> Int?
-    /// Orphans that were first seen at least `quarantine` ago and again in a later round; oldest first.
+    /// Objects that were first seen at least `quarantine` ago and again in a later round; oldest first. Not uploads: they say
+    /// nothing about themselves, so that nobody knows whose they are.
     func dueOrphans(_ backend: BackendID, quarantine: Duration, limit: Int) async throws(CatalogError) -> [Orphan]
     /// By backend and name.
     func orphans(_ backend: BackendID?, after: Orphan?, limit: Int) async throws(CatalogError) -> [Orphan]

@@ -19,10 +19,41 @@ extension Executor {
         // is left of what was written since.
         let declared = observed.fleet.backends.filter { $0.isDeclared && $0.phase != .retired }
         guard observed.mayDestroy, declared.allSatisfy({ observed.isConfirmed($0) }) else { return }
+        guard try await areExplained(declared, desired, &outcome) else { return }
         for record in declared {
             guard let store = context.stores[record.id] else { continue }
             try await doomOrphans(record, store, quarantine, &outcome)
         }
+    }
+
+    /// Whether all orphans that were seen twice are from times that the catalog lived through. A crash of Postgres loses intents
+    /// of its last moment; a restore loses whatever was written since, and nothing else may tell of it.
+    private func areExplained(
+        _ declared: [BackendRecord], _ desired: DesiredState, _ outcome: inout PassOutcome
+    ) async throws(CatalogError) -> Bool {
+        var lifetimes: [CatalogLifetime]?
+        for record in declared {
+            for orphan in try await ledgers.inventory.dueOrphans(
+                record.id, quarantine: .zero, limit: limits.orphanBatch)
+            {
+                guard let parts = PhysicalName.parse(orphan.name, keyPrefix: record.spec.keyPrefix) else { continue }
+                let known: [CatalogLifetime]
+                if let lifetimes { known = lifetimes } else { known = try await ledgers.safeguard.lifetimes() }
+                lifetimes = known
+                let written = parts.version.raw.milliseconds
+                let isKnown = known.contains {
+                    $0.contains(written, tolerance: ReconcilerLimits.aliveTolerance)
+                }
+                if isKnown { continue }
+                let evidence = RewindEvidence.unknownTime(backend: record.name, name: orphan.name, written: written)
+                try await halt(evidence)
+                outcome.events.append(
+                    EventRecord(
+                        Subject(.fleet, desired.fleet.name), isWarning: true, .catalogRewound, evidence.description))
+                return false
+            }
+        }
+        return true
     }
 
     private func lookThrough(
@@ -89,19 +120,17 @@ extension Executor {
                 try await ledgers.inventory.markForeign(orphan)
                 continue
             }
-            if !orphan.isUpload {
-                let found: StoredObject
-                do throws(StoreError) {
-                    found = try await store.head(orphan.name)
-                } catch {
-                    // The next round forgets what is not there any more.
-                    if error.code == .noSuchKey { continue }
-                    break
-                }
-                guard CopyMetadata.parse(found.metadata)?.describes(parts) == true else {
-                    try await ledgers.inventory.markForeign(orphan)
-                    continue
-                }
+            let found: StoredObject
+            do throws(StoreError) {
+                found = try await store.head(orphan.name)
+            } catch {
+                // The next round forgets what is not there any more.
+                if error.code == .noSuchKey { continue }
+                break
+            }
+            guard CopyMetadata.parse(found.metadata)?.describes(parts) == true else {
+                try await ledgers.inventory.markForeign(orphan)
+                continue
             }
             let outcome = try await ledgers.inventory.doomOrphan(
                 orphan, of: parts.version, copy: context.identifiers.makeCopyID(),

@@ -105,6 +105,9 @@ package struct ReconcileLoop: Sendable {
             return true
         }
         var observed = try await observer.observe(readsEpochs: readsEpochs)
+        // Who has not answered is asked again, and the others with it.
+        let isWhole = observed.fleet.backends.allSatisfy { observed.markedEpochs[$0.name] != nil }
+        if readsEpochs, !isWhole { lastEpochs.update { $0 = nil } }
         awaySince.update { since in
             for record in observed.fleet.backends {
                 if observed.isTrusted(record) {

@@ -29,6 +29,9 @@ package struct ReconcilerLimits: Sendable {
     package var scrubLease: Duration = .seconds(1800)
     /// As many damaged copies in one batch, and half of it, are not believed.
     package var scrubDamagedMax = 20
+    /// How often the catalog says that it is alive, and how long it may have gone on behind that when it crashed.
+    package static let alivePause: Duration = .seconds(20)
+    package static let aliveTolerance: Duration = .seconds(30)
     package init() {}
 
     /// Between the beginnings of two rounds through a backend: a day, or as often as a short quarantine asks, so that an orphan

@@ -11,13 +11,13 @@ package enum ProbeResult: Sendable, Equatable {
     case secretUnresolved(reason: String)
 }
 
-/// What a look at a backend found, with the newest epoch that is marked there if that was asked for.
+/// What a look at a backend found, with the epochs that are marked there if that was asked for.
 package struct ProbeAnswer: Sendable, Equatable {
     package var result: ProbeResult
-    package var newestEpoch: Int64?
-    package init(result: ProbeResult, newestEpoch: Int64? = nil) {
+    package var epochs: [Epoch]?
+    package init(result: ProbeResult, epochs: [Epoch]? = nil) {
         self.result = result
-        self.newestEpoch = newestEpoch
+        self.epochs = epochs
     }
 }
 
@@ -30,15 +30,15 @@ package struct ObservedState: Sendable {
     package var probes: [BackendID: ProbeResult]
     /// Whether the catalog may be trusted to know what there is.
     package var safeguard: Safeguard
-    /// The newest epoch's marker by name of the backend, of those that were asked for it.
-    package var newestEpochs: [String: Int64]
+    /// The epochs that backends have markers of, by name of the backend, of those that were asked and answered.
+    package var markedEpochs: [String: [Epoch]]
     /// Backends that have not answered for less than their repair delay: their copies still count as being there.
     package var awayBriefly: Set<BackendID>
     package init(
         fleet: FleetSnapshot, groups: [CopyGroup], residues: [BackendID: BackendResidue],
         drains: [BackendID: DrainRecord],
         probes: [BackendID: ProbeResult], awayBriefly: Set<BackendID> = [], safeguard: Safeguard = Safeguard(epoch: 1),
-        newestEpochs: [String: Int64] = [:]
+        markedEpochs: [String: [Epoch]] = [:]
     ) {
         self.fleet = fleet
         self.groups = groups
@@ -47,7 +47,7 @@ package struct ObservedState: Sendable {
         self.probes = probes
         self.awayBriefly = awayBriefly
         self.safeguard = safeguard
-        self.newestEpochs = newestEpochs
+        self.markedEpochs = markedEpochs
     }
 
     /// A database that Sluice never used.
@@ -56,7 +56,7 @@ package struct ObservedState: Sendable {
         groups: [], residues: [:], drains: [:], probes: [:])
 
     /// Why the catalog may have gone back in time; nil if nothing says so that was not looked at.
-    package var rewindEvidence: RewindEvidence? { safeguard.evidence(markers: newestEpochs) }
+    package var rewindEvidence: RewindEvidence? { safeguard.evidence(markers: markedEpochs) }
     package var mayDestroy: Bool { safeguard.halt == nil && rewindEvidence == nil }
 
     /// Answering, with the marker that we wrote.
@@ -102,13 +102,14 @@ package struct Observer: Sendable {
         for backend in fleet.backends { residues[backend.id] = try await ledger.residue(backend.id) }
         let drains = try await ledger.drains()
         let answers = await probe(fleet, readsEpochs: readsEpochs)
-        var newest: [String: Int64] = [:]
-        for record in fleet.backends { newest[record.name] = answers[record.id]?.newestEpoch }
+        var marked: [String: [Epoch]] = [:]
+        for record in fleet.backends { marked[record.name] = answers[record.id]?.epochs }
         // Read behind the markers: what was raised in between is not newer than the catalog.
         return ObservedState(
             fleet: fleet, groups: groups, residues: residues,
             drains: Dictionary(drains.map { ($0.backend, $0) }) { first, _ in first },
-            probes: answers.mapValues(\.result), safeguard: try await ledger.safeguard(), newestEpochs: newest)
+            probes: answers.mapValues(\.result),
+            safeguard: try await ledger.safeguard(markers: marked.values.flatMap { $0 }), markedEpochs: marked)
     }
 
     private func probe(_ fleet: FleetSnapshot, readsEpochs: Bool) async -> [BackendID: ProbeAnswer] {
@@ -142,7 +143,7 @@ package struct Observer: Sendable {
             let finding = try await IdentityMarker.read(store, keyPrefix: record.spec.keyPrefix, uid: record.uid)
             guard readsEpochs, finding == .match else { return ProbeAnswer(result: .answered(finding)) }
             let epochs = try await EpochMarker.all(store, keyPrefix: record.spec.keyPrefix)
-            return ProbeAnswer(result: .answered(finding), newestEpoch: epochs.last)
+            return ProbeAnswer(result: .answered(finding), epochs: epochs)
         } catch {
             return ProbeAnswer(result: .failed(error))
         }

@@ -154,7 +154,9 @@ package struct FleetPlanner {
             }
             if case .abandon(let text) = spec.removal, spec.state == .removed { planAbandon(record, text, &plan) }
             let residue = observed.residues[record.id] ?? BackendResidue()
-            switch (spec.state, record.phase) {
+            // There is only one way from here, whatever the files say.
+            let state = record.isAbandoned ? .removed : spec.state
+            switch (state, record.phase) {
             case (.active, .draining), (.active, .drained): step(.active)
             case (.draining, .active), (.removed, .active):
                 if spec.state == .removed, spec.isDeletionProtected, residue.live > 0 {
@@ -186,10 +188,14 @@ package struct FleetPlanner {
     /// With the right token the backend is given up; else the plan says what would be lost, and the token that agrees to it.
     private func planAbandon(_ record: BackendRecord, _ text: String, _ plan: inout Plan) {
         guard !record.isAbandoned, record.phase == .active || record.phase == .draining else { return }
-        let sole = observed.groups.filter { $0.holders + $0.suspects == [record.id] }
+        let given = Set(observed.fleet.backends.filter(\.isAbandoned).map(\.id))
+        let sole = observed.groups.filter { group in
+            (group.holders + group.suspects).contains(record.id)
+                && group.holders.allSatisfy { $0 == record.id || given.contains($0) }
+        }
         let versions = sole.reduce(0) { $0 + $1.versions }
         if let token = AbandonToken(text, of: record.uid), token.soleCopies >= versions {
-            guard record.phase == .draining else { return }
+            // Also while the drain is still to begin: what a plan leads to is in the plan.
             plan.abandons.append(
                 AbandonStep(
                     backend: record.id, name: record.name, soleCopies: versions, soleCopiesMax: token.soleCopies,
