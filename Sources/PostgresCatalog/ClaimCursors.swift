@@ -11,14 +11,11 @@ final class ClaimCursors: Sendable {
 
     func position(of scope: MoveScope) -> String { keys.withLock { $0[scope] ?? "" } }
 
-    func advance(_ scope: MoveScope, to claimed: [ClaimedVersion]) {
-        if case .leaving = scope { return }
-        let last = claimed.map(\.placed.version.object).max()?.key
+    /// - Parameter key: where the next claim begins; empty: at the beginning
+    func set(_ scope: MoveScope, to key: String) {
         keys.withLock { keys in
             if keys.count > ClaimCursors.scopesMax { keys = [:] }
-            keys[scope] = last
+            keys[scope] = key.isEmpty ? nil : key
         }
     }
-
-    func ended(_ scope: MoveScope) { keys.withLock { $0[scope] = nil } }
 }

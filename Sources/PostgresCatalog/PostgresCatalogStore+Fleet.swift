@@ -99,7 +99,7 @@ extension PostgresCatalogStore: FleetLedger {
     {
         precondition(from.mayBecome(to), "no way from \(from) to \(to)")
         let rows = try await write(
-            "SELECT outcome, phase_now, writing, live, uploads, doomed, waiting, dead FROM change_phase_v2($1,$2,$3)",
+            "SELECT outcome, phase_now, writing, live, uploads, doomed, waiting, dead FROM change_phase_v3($1,$2,$3)",
             [.int4(backend.raw), .text(from.rawValue), .text(to.rawValue)])
         switch rows.text(0, 0) {
         case "done": return .done
@@ -147,7 +147,7 @@ extension PostgresCatalogStore: FleetLedger {
     package func abandon(_ backend: BackendID, soleCopiesMax: Int64) async throws(CatalogError) -> AbandonOutcome {
         // It looks at every copy there.
         let rows = try await write(
-            "SELECT outcome, sole FROM abandon_v2($1,$2)", [.int4(backend.raw), .int8(soleCopiesMax)],
+            "SELECT outcome, sole FROM abandon_v3($1,$2)", [.int4(backend.raw), .int8(soleCopiesMax)],
             within: .seconds(1800))
         switch rows.text(0, 0) {
         case "abandoned": return .abandoned(soleCopies: rows.int8(0, 1))
@@ -187,7 +187,7 @@ extension PostgresCatalogStore: FleetLedger {
                 FROM object o JOIN version v ON v.id = o.current_version LEFT JOIN copy c ON c.version_id = v.id AND c.state = 'live'
                 GROUP BY v.id) x
             GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-            """, lane: .exclusive)
+            """, lane: .exclusive, within: .seconds(600))
         return (0..<rows.count).map { row in
             CopyGroup(
                 bucket: BucketID(rows.int4(row, 0)), holders: rows.int4s(row, 1).map { BackendID($0) },

@@ -2,37 +2,73 @@ package import Catalog
 import Postgres
 
 extension PostgresCatalogStore: MoveLedger {
+    /// Keys that one look of a claim reads, and looks that one claim takes: beyond, the next claim goes on there.
+    private static let claimWindow: Int32 = 20_000
+    private static let claimWindowsMax = 25
+
     package func claim(
         _ scope: MoveScope, limit: Int, token: LeaseToken, lease: Duration
     ) async throws(CatalogError) -> [ClaimedVersion] {
-        let from = cursors.position(of: scope)
-        var found = try await claim(scope, from: from, limit: limit, token: token, lease: lease)
-        if found.count < limit, !from.isEmpty {
-            found += try await claim(scope, from: "", limit: limit - found.count, token: token, lease: lease)
-            cursors.ended(scope)
-        } else {
-            cursors.advance(scope, to: found)
+        switch scope {
+        case .leaving(let backend):
+            let rows = try await write(
+                "SELECT version_id, attempts FROM claim_v1('leaving',$1,0,0,'{}','',$2,$3,$4)",
+                [
+                    .int4(backend.raw), .int4(Int32(limit)), .uuid(token.raw.uuid), .int8(lease.milliseconds),
+                ])
+            var found: [VersionID: Int] = [:]
+            for row in 0..<rows.count { found[VersionID(ID128(rows.uuid(row, 0)))] = Int(rows.int4(row, 1)) }
+            return try await claimed(found)
+        case .short(let bucket, let factor, let staying):
+            return try await claim(scope, "short", bucket, factor, staying, limit, token, lease)
+        case .surplus(let bucket, let factor, let staying):
+            return try await claim(scope, "surplus", bucket, factor, staying, limit, token, lease)
         }
-        return found
     }
 
+    /// Through the bucket's keys from where the last claim ended, once around at most; then those that failed before.
     private func claim(
-        _ scope: MoveScope, from: String, limit: Int, token: LeaseToken, lease: Duration
+        _ scope: MoveScope, _ name: String, _ bucket: BucketID, _ factor: Int, _ staying: [BackendID], _ limit: Int,
+        _ token: LeaseToken, _ lease: Duration
     ) async throws(CatalogError) -> [ClaimedVersion] {
-        let parameters: [PostgresValue] =
-            switch scope {
-            case .leaving(let backend): [.text("leaving"), .int4(backend.raw), .int4(0), .int4(0), .int4s([])]
-            case .short(let bucket, let factor, let staying):
-                [.text("short"), .int4(0), .int4(bucket.raw), .int4(Int32(factor)), .int4s(staying.map(\.raw))]
-            case .surplus(let bucket, let factor, let staying):
-                [.text("surplus"), .int4(0), .int4(bucket.raw), .int4(Int32(factor)), .int4s(staying.map(\.raw))]
+        let begin = cursors.position(of: scope)
+        let common: [PostgresValue] = [
+            .text(name), .int4(bucket.raw), .int4(Int32(factor)), .int4s(staying.map(\.raw)),
+        ]
+        var found: [VersionID: Int] = [:]
+        var from = begin
+        var isAround = begin.isEmpty
+        for _ in 0..<PostgresCatalogStore.claimWindowsMax where found.count < limit {
+            let rows = try await write(
+                "SELECT version_id, attempts, next_from FROM claim_window_v1($1,$2,$3,$4,$5,$6,$7,$8,$9)",
+                common + [
+                    .text(from), .int4(PostgresCatalogStore.claimWindow), .int4(Int32(limit - found.count)),
+                    .uuid(token.raw.uuid), .int8(lease.milliseconds),
+                ])
+            for row in 0..<rows.count where !rows.isNull(row, 0) {
+                found[VersionID(ID128(rows.uuid(row, 0)))] = Int(rows.int4(row, 1))
             }
-        let claimed = try await write(
-            "SELECT version_id, attempts FROM claim_v1($1,$2,$3,$4,$5,$6,$7,$8,$9)",
-            parameters + [.text(from), .int4(Int32(limit)), .uuid(token.raw.uuid), .int8(lease.milliseconds)])
-        guard claimed.count > 0 else { return [] }
-        var attempts: [VersionID: Int] = [:]
-        for row in 0..<claimed.count { attempts[VersionID(ID128(claimed.uuid(row, 0)))] = Int(claimed.int4(row, 1)) }
+            guard let next = rows.optionalText(0, 2) else {
+                from = ""
+                if isAround { break }
+                isAround = true
+                continue
+            }
+            from = next
+            if isAround, !begin.isEmpty, !next.utf8.lexicographicallyPrecedes(begin.utf8) { break }
+        }
+        cursors.set(scope, to: from)
+        if found.count < limit {
+            let rows = try await write(
+                "SELECT version_id, attempts FROM claim_again_v1($1,$2,$3,$4,$5,$6,$7)",
+                common + [.int4(Int32(limit - found.count)), .uuid(token.raw.uuid), .int8(lease.milliseconds)])
+            for row in 0..<rows.count { found[VersionID(ID128(rows.uuid(row, 0)))] = Int(rows.int4(row, 1)) }
+        }
+        return try await claimed(found)
+    }
+
+    private func claimed(_ attempts: [VersionID: Int]) async throws(CatalogError) -> [ClaimedVersion] {
+        guard !attempts.isEmpty else { return [] }
         let rows = try await read(
             """
             SELECT \(PostgresCatalogStore.versionColumns), \(PostgresCatalogStore.copyColumns), k.name

@@ -60,7 +60,7 @@ extension PostgresCatalogStore: SafeguardLedger {
 
     package func confirmCatalog(token: String, identity: DatabaseIdentity?) async throws(CatalogError) -> Bool {
         try await write(
-            "SELECT confirm_catalog_v2($1,$2,$3)",
+            "SELECT confirm_catalog_v3($1,$2,$3)",
             [
                 .text(token), identity.map { .text($0.systemIdentifier) } ?? .null,
                 identity?.timeline.map { .text($0) } ?? .null,

@@ -30,16 +30,16 @@ package struct PostgresCatalogStore: Sendable {
     }
 
     /// A statement that only reads; made once more when its connection broke, which is harmless.
-    func read(_ sql: String, _ parameters: [PostgresValue] = [], lane: PostgresPool.Lane = .shared)
-        async throws(CatalogError) -> PostgresRows
-    {
+    func read(
+        _ sql: String, _ parameters: [PostgresValue] = [], lane: PostgresPool.Lane = .shared, within limit: Duration? = nil
+    ) async throws(CatalogError) -> PostgresRows {
         do throws(PostgresError) {
-            return try await pool.execute(sql, parameters, lane: lane)
+            return try await pool.execute(sql, parameters, lane: lane, within: limit)
         } catch {
             guard case .lostReply = error else { throw CatalogError(error) }
         }
         do throws(PostgresError) {
-            return try await pool.execute(sql, parameters, lane: lane)
+            return try await pool.execute(sql, parameters, lane: lane, within: limit)
         } catch {
             if case .lostReply(let evidence) = error { throw .unavailable(evidence: evidence) }
             throw CatalogError(error)

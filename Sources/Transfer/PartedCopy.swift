@@ -128,7 +128,8 @@ struct PartedCopy: Sendable {
         guard running.md5 == part.md5 else {
             let error = StoreError(
                 .corrupt, mayArriveLate: false, evidence: "part \(part.number) has changed since it was copied")
-            throw .outcome(.event(.copyFailed(.damaged(reader.contributors, error))))
+            // Which of the two is damaged nobody knows: what was copied is given up, and the next attempt tells.
+            throw .outcome(.event(.copyFailed(.target(error))))
         }
     }
 

@@ -96,6 +96,11 @@ import Transfer
             return
         }
         fleet.store("a").damage(fleet.store("a").names[0])
+        guard case .targetFailed = try await attempt(fleet) else {
+            Issue.record("damage was copied")
+            return
+        }
+        #expect(fleet.picture == "a: k | b: k!", "nobody is accused: the parts may be what is damaged")
         guard case .sourceFailed = try await attempt(fleet) else {
             Issue.record("damage was copied")
             return

@@ -83,7 +83,7 @@ enum Migration013Certainty {
                     WHERE backend_id = p_backend AND state = 'writing' RETURNING id, backend_id, bytes)
                 SELECT coalesce(array_agg(usage_step(id, backend_id, 'writing', bytes, 'doomed', bytes)), '{}') INTO deltas FROM changed;
                 PERFORM apply_usage(deltas);
-                SELECT count(*) INTO sole FROM copy c
+                SELECT count(DISTINCT c.version_id) INTO sole FROM copy c
                 WHERE c.backend_id = p_backend AND c.state = 'live' AND is_sole(c.version_id, p_backend);
                 IF sole > p_max THEN RAISE EXCEPTION 'more than was agreed' USING ERRCODE = 'SL001'; END IF;
                 UPDATE backend SET abandoned_at = clock_timestamp() WHERE id = p_backend;

@@ -22,7 +22,7 @@ extension Executor {
         guard try await areExplained(declared, desired, &outcome) else { return }
         for record in declared {
             guard let store = context.stores[record.id] else { continue }
-            try await doomOrphans(record, store, quarantine, &outcome)
+            try await doomOrphans(record, store, quarantine, observed, &outcome)
         }
     }
 
@@ -109,8 +109,30 @@ extension Executor {
             objects: ours.map { ListedName(name: $0.key, bytes: $0.size) }, uploads: uploads)
     }
 
+    /// Whether nobody reads the version any more, or another copy of it was seen just now: a row alone is no proof here.
+    private func isDispensable(
+        _ orphan: Orphan, _ own: CopyMetadata.Description, _ observed: ObservedState
+    ) async throws(CatalogError) -> Bool {
+        guard let bucket = observed.fleet.bucket(own.bucket),
+            let placed = try await ledgers.objects.current(ObjectName(bucket: bucket.id, key: own.key)),
+            placed.version.id == own.version
+        else { return true }
+        for copy in placed.copies where copy.state == .live && !copy.isSuspect {
+            guard let holder = observed.fleet.backend(copy.backend), observed.isConfirmed(holder), holder.isDeclared,
+                let store = context.stores[copy.backend]
+            else { continue }
+            do throws(StoreError) {
+                if try await store.head(copy.physicalKey).size == placed.version.size { return true }
+            } catch {
+                continue
+            }
+        }
+        return false
+    }
+
     private func doomOrphans(
-        _ record: BackendRecord, _ store: any ObjectStore, _ quarantine: Duration, _ outcome: inout PassOutcome
+        _ record: BackendRecord, _ store: any ObjectStore, _ quarantine: Duration, _ observed: ObservedState,
+        _ outcome: inout PassOutcome
     ) async throws(CatalogError) {
         var doomed = 0
         for orphan in try await ledgers.inventory.dueOrphans(
@@ -128,10 +150,11 @@ extension Executor {
                 if error.code == .noSuchKey { continue }
                 break
             }
-            guard CopyMetadata.parse(found.metadata)?.describes(parts) == true else {
+            guard let own = CopyMetadata.parse(found.metadata), own.describes(parts) else {
                 try await ledgers.inventory.markForeign(orphan)
                 continue
             }
+            guard try await isDispensable(orphan, own, observed) else { continue }
             let outcome = try await ledgers.inventory.doomOrphan(
                 orphan, of: parts.version, copy: context.identifiers.makeCopyID(),
                 owner: context.identifiers.makeVersionID())

@@ -112,8 +112,12 @@ extension Executor {
             case .catalogFailed(let error): return .failed(evidence: "catalog: \(error)")
             }
         }
+        // Of a backend that stays only the suspect: beside it there may be the good one that took its place.
+        let doomed = live.filter { copy in
+            decision.dooms.contains(copy.backend) && (planner.roles[copy.backend] == .leaving || copy.isSuspect)
+        }
         let result = await doom(
-            live.filter { decision.dooms.contains($0.backend) }, of: claimed, factor, planner, desired, moved: moved)
+            doomed, of: claimed, factor, planner, desired, moved: moved)
         if case .done(0, 0) = result, decision.blocked != nil { return .blocked }
         return result
     }

@@ -165,10 +165,17 @@ package struct Executor: Sendable {
     ) async throws(CatalogError) {
         var given = observed.fleet.backends.filter(\.isAbandoned).map { ($0.id, $0.name) }
         for step in plan.abandons where observed.mayDestroy {
-            guard
-                case .abandoned(let sole) = try await ledgers.fleet.abandon(
-                    step.backend, soleCopiesMax: step.soleCopiesMax)
-            else { continue }
+            let sole: Int64
+            switch try await ledgers.fleet.abandon(step.backend, soleCopiesMax: step.soleCopiesMax) {
+            case .abandoned(let lost): sole = lost
+            case .notDraining: continue
+            case .refused(let now):
+                let message =
+                    "not given up: \(Grouped.number(now)) objects would be lost, \(Grouped.number(step.soleCopiesMax)) were agreed"
+                outcome.events.append(
+                    EventRecord(Subject(.backend, step.name), isWarning: true, .removalRefused, message))
+                continue
+            }
             context.crashPlan.reached(.afterAbandon)
             given.append((step.backend, step.name))
             outcome.phaseSteps += 1

@@ -178,8 +178,9 @@ package struct FleetPlanner {
                     step(.draining)
                 }
             case (.draining, .draining), (.removed, .draining): if residue.allowsDrained { step(.drained) }
-            case (.removed, .drained): if spec.removal == .purge || record.isAbandoned { step(.retiring) }
-            case (_, .retiring): if residue.allowsRetired { step(.retired) }
+            case (.removed, .drained):
+                if spec.removal == .purge || record.isAbandoned, observed.mayDestroy { step(.retiring) }
+            case (_, .retiring): if residue.allowsRetired, observed.mayDestroy { step(.retired) }
             case (.active, .active), (.draining, .drained), (_, .retired): break
             }
         }

@@ -40,7 +40,11 @@ package struct SavedPlan: Sendable {
             return "it was made on revision \(baseRevision), and revision \(now.baseRevision) is in force now"
         }
         // Once its own spec is accepted, its changes are done, and what is left of it goes on.
-        if acceptedDigest == specDigest, baseRevision != now.baseRevision { return nil }
+        if acceptedDigest == specDigest, baseRevision != now.baseRevision {
+            let agreed = Set(outline("abandons", ["backend"]))
+            return now.outline("abandons", ["backend"]).allSatisfy { agreed.contains($0) }
+                ? nil : "it gives up no backend that would be given up now: see 'sluice reconcile --dry-run'"
+        }
         for (name, fields) in SavedPlan.compared where outline(name, fields) != now.outline(name, fields) {
             return "its \(name) are not those of now: see 'sluice reconcile --dry-run'"
         }
