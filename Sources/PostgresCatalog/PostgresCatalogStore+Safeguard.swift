@@ -12,7 +12,7 @@ extension PostgresCatalogStore: SafeguardLedger {
                 CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END,
                 (extract(epoch FROM halted_at) * 1000000)::bigint, evidence, token,
                 (SELECT array_agg(e.number ORDER BY e.number) FROM epoch e WHERE e.number = ANY ($1)),
-                (SELECT array_agg(e.nonce ORDER BY e.number) FROM epoch e WHERE e.number = ANY ($1))
+                (SELECT array_agg(e.nonce ORDER BY e.number) FROM epoch e WHERE e.number = ANY ($1)), agreed_epoch
             FROM safeguard
             """, [.int8s(markers.map(\.number))])
         guard rows.count == 1 else { throw .internalError(evidence: "the table safeguard has \(rows.count) rows") }
@@ -23,8 +23,9 @@ extension PostgresCatalogStore: SafeguardLedger {
         }
         let isKnown = !rows.isNull(0, 8)
         let known = isKnown ? zip(rows.int8s(0, 8), rows.texts(0, 9)).map { Epoch(number: $0, nonce: $1) } : []
+        let agreed = rows.int8(0, 10)
         return Safeguard(
-            epoch: rows.int8(0, 0), known: Set(known), recorded: identity(1, 2), current: identity(3, 4),
+            epoch: rows.int8(0, 0), known: Set(markers.filter { known.contains($0) || $0.number <= agreed }), recorded: identity(1, 2), current: identity(3, 4),
             halt: rows.optionalInt8(0, 5).map {
                 Safeguard.Halt(
                     since: $0, evidence: rows.optionalText(0, 6) ?? "", token: rows.optionalText(0, 7) ?? "")

@@ -49,6 +49,9 @@ extension CatalogContract {
             try expect(try await stores.safeguard.confirmCatalog(token: halt.token, identity: identity))
             let after = try await stores.safeguard.safeguard()
             try expectEqual(after.epoch, 51, "behind every marker that was seen")
+            let others = [Epoch(number: 50, nonce: "theirs"), Epoch(number: 51, nonce: "theirs")]
+            let agreed = try await stores.safeguard.safeguard(markers: others)
+            try expectEqual(agreed.known, [others[0]], "what was there is agreed to")
             try expectEqual(after.recorded, identity)
             try expect(after.halt == nil)
             try expect(!(try await stores.safeguard.confirmCatalog(token: halt.token, identity: nil)), "once")

@@ -15,7 +15,11 @@ extension CatalogTables {
 
     func safeguard(markers: [Epoch]) -> Safeguard {
         var safeguard = safeguardRow
-        safeguard.known = Set(markers.filter { $0.number <= safeguardRow.epoch && $0.nonce == nonce($0.number) })
+        safeguard.known = Set(
+            markers.filter { marker in
+                marker.number <= agreedEpoch
+                    || marker.number <= safeguardRow.epoch && marker.nonce == nonce(marker.number)
+            })
         return safeguard
     }
 
@@ -42,6 +46,7 @@ extension CatalogTables {
         safeguardRow.recorded = identity
         epochRaisedAt = now
         newestEpochSeen = 0
+        agreedEpoch = safeguardRow.epoch - 1
         lifetimeRows = [CatalogLifetime(since: Int64.min, until: now)]
         return true
     }

@@ -45,6 +45,7 @@ package struct CatalogTables: Sendable {
     var epochRaisedAt = Int64.min
     var lifetimeRows: [CatalogLifetime] = []
     var newestEpochSeen: Int64 = 0
+    var agreedEpoch: Int64 = 0
     var inventoryRows: [BackendID: InventoryRow] = [:]
     var orphanRows: [OrphanAddress: OrphanRow] = [:]
     /// When a backend came into its phase.

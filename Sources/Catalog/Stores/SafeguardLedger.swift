@@ -90,9 +90,12 @@ package struct Safeguard: Sendable, Equatable {
     ///
     /// - Parameter markers: by name of their backend; those that this was asked for
     package func evidence(markers: [String: [Epoch]]) -> RewindEvidence? {
-        for (backend, epochs) in markers.sorted(by: { $0.key < $1.key }) {
-            let unknown = epochs.filter { !known.contains($0) }.map(\.number).max()
-            if let unknown { return .marker(backend: backend, epoch: unknown) }
+        // The newest of all, so that what an operator agrees to is all that was there.
+        let unknown = markers.flatMap { backend, epochs in
+            epochs.filter { !known.contains($0) }.map { (backend: backend, number: $0.number) }
+        }
+        if let newest = unknown.max(by: { ($0.number, $1.backend) < ($1.number, $0.backend) }) {
+            return .marker(backend: newest.backend, epoch: newest.number)
         }
         guard let recorded, let current else { return nil }
         let isOther =

@@ -68,10 +68,14 @@ enum Migration014Bounds {
             RETURNING w.version_id, w.attempts;
         END $$;
 
+        -- Markers up to this one were there when an operator agreed, whatever history they are from.
+        ALTER TABLE safeguard ADD COLUMN agreed_epoch bigint NOT NULL DEFAULT 0;
+
         -- After a halt there is the whole quarantine to look at what was found.
         CREATE FUNCTION confirm_catalog_v3(p_token text, p_system text, p_timeline text) RETURNS boolean LANGUAGE plpgsql AS $$
         BEGIN
             IF NOT confirm_catalog_v2(p_token, p_system, p_timeline) THEN RETURN false; END IF;
+            UPDATE safeguard SET agreed_epoch = epoch - 1;
             UPDATE orphan SET first_seen = clock_timestamp();
             RETURN true;
         END $$;
