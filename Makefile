@@ -19,7 +19,7 @@ quick:                ## the tests that need neither servers nor clients
 	@swift test --skip SystemTests --skip StoreTests
 
 clients:              ## other people's S3 clients on every kind of backend; writes docs/clients.md
-	@scripts/clients --backends directory --backends rclone --backends moto --markdown docs/clients.md
+	@scripts/clients --backends directory --backends rclone --backends moto --backends swift --markdown docs/clients.md
 
 ceph:                 ## Ceph's public S3 tests, from GitHub
 	@scripts/ceph-s3-tests

@@ -97,6 +97,8 @@ class Rig:
 
     def backends(self):
         """Two backends as the spec has them."""
+        if self.kind == "swift":
+            return self.swift_backends()
         documents = []
         tools = os.path.join(ROOT, ".build", "clients", "now", "bin")
         for name in ["one", "two"]:
@@ -117,6 +119,27 @@ class Rig:
                 urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/data", method="PUT")).read()
             documents.append((name, f"endpoint: http://127.0.0.1:{port}\n  bucket: data\n  credentials: {{ accessKeyId: backendkey, secretAccessKey: backendsecret }}"))
         return documents
+
+    def swift_backends(self):
+        """Two containers of one OpenStack Swift."""
+        port = free_port()
+        python = os.path.join(ROOT, ".build", "clients", "swift", "bin", "python")
+        process, log = self.start("swift", [python, HERE + "/openstack_swift.py", self.folder + "/swift", port])
+        wait_for("swift", lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/healthcheck").status == 200, process, log)
+        # Swift wants a signature also where a container is made.
+        environment = {
+            **os.environ, "AWS_ACCESS_KEY_ID": "test:tester", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        aws = os.path.join(ROOT, ".build", "clients", "now", "bin", "aws")
+        names = ["one", "two"]
+        for name in names:
+            subprocess.run(
+                [aws, "--endpoint-url", f"http://127.0.0.1:{port}", "s3api", "create-bucket", "--bucket", name],
+                env=environment, check=True, stdout=subprocess.DEVNULL)
+        return [
+            (name, f"endpoint: http://127.0.0.1:{port}\n  bucket: {name}\n  credentials: {{ accessKeyId: \"test:tester\", secretAccessKey: testing }}")
+            for name in names]
 
     def certificates(self):
         """An authority, and a certificate that it signed: some clients refuse an authority's own certificate as a server's."""
@@ -249,30 +272,37 @@ def run(client, rig, scheme):
     return len([line for line in lines if line.startswith("ok")]), failed, len([line for line in lines if line.startswith("skip")])
 
 
-COLUMNS = [(kind, scheme) for kind in ["directory", "rclone", "moto"] for scheme in ["http", "https"]]
+KINDS = ["directory", "rclone", "moto", "swift"]
+COLUMNS = [(kind, scheme) for kind in KINDS for scheme in ["http", "https"]]
 HEADING = """# Clients
 
 Other people's S3 clients against `sluice serve` with two copies of each object. Generated: `scripts/clients --backends directory
---backends rclone --backends moto --markdown docs/clients.md`; a run of some clients or backends replaces their cells only. A cell counts
-steps, and each step compares bytes; the steps are in `Tests/Clients`. The columns are what Sluice stored on, and how the client spoke to
-it; `–` was not run. A skipped step is one that the client cannot do itself.
+--backends rclone --backends moto --backends swift --markdown docs/clients.md`; a run of some clients or backends replaces their cells
+only. A cell counts steps, and each step compares bytes; the steps are in `Tests/Clients`. The columns are what Sluice stored on, and how
+the client spoke to it; `–` was not run. A skipped step is one that the client cannot do itself. `swift` is OpenStack Swift with its
+s3api, both backends containers of one account.
 
 """
 
 
 def write_table(path, client, kind, scheme, text):
     """Puts one cell into the table in the file."""
-    rows = {}
+    header = ["client", "version", *(f"{kind}, {scheme}" for kind, scheme in COLUMNS)]
+    rows, found = {}, header
     with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
         for line in file:
             fields = [field.strip() for field in line.strip().strip("|").split("|")]
-            if len(fields) == 2 + len(COLUMNS) and any(fields[0] == known.name for known in CLIENTS):
-                rows[fields[0]] = fields
+            if fields[0] == header[0]:
+                # The table may be of a time with other columns.
+                found = fields
+            elif len(fields) == len(found) and any(fields[0] == known.name for known in CLIENTS):
+                cells = dict(zip(found, fields))
+                rows[fields[0]] = [cells.get(column, "–") for column in header]
     row = rows.setdefault(client.name, [client.name, ""] + ["–"] * len(COLUMNS))
     if absence(client) is None:
         row[1] = version(client)
     row[2 + COLUMNS.index((kind, scheme))] = text
-    lines = [["client", "version", *(f"{kind}, {scheme}" for kind, scheme in COLUMNS)], ["---"] * (2 + len(COLUMNS))]
+    lines = [header, ["---"] * len(header)]
     lines += [rows[known.name] for known in CLIENTS if known.name in rows]
     with open(path + ".partial", "w", encoding="utf-8") as file:
         file.write(HEADING + "".join("| " + " | ".join(fields) + " |\n" for fields in lines))
@@ -282,7 +312,7 @@ def write_table(path, client, kind, scheme, text):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/clients")
     parser.add_argument("names", nargs="*", help="clients; all without any")
-    parser.add_argument("--backends", action="append", choices=["directory", "rclone", "moto"], help="what Sluice stores on; may be repeated")
+    parser.add_argument("--backends", action="append", choices=KINDS, help="what Sluice stores on; may be repeated")
     parser.add_argument("--markdown", help="put the results into the table in this file")
     options = parser.parse_args()
     known = [client.name for client in CLIENTS]
