@@ -57,7 +57,8 @@ enum Command: String, CaseIterable, Sendable {
         case .reconcile: [.dryRun, .detailedExitcode, .allowRollback, .noColor, .help]
         case .status: [.noColor, .watch, .help]
         case .validate: [.resolveSecrets, .noColor, .help]
-        case .apply, .wait, .export, .diff, .events, .object, .inventory, .scrub, .okToStop, .safeToRemove, .confirmCatalog,
+        case .apply, .wait, .export, .diff, .events, .object, .inventory, .scrub, .okToStop, .safeToRemove,
+            .confirmCatalog,
             .explain,
             .schema, .completion, .version, .help:
             [.help]
@@ -85,8 +86,10 @@ enum Command: String, CaseIterable, Sendable {
     var operandsMax: Int {
         switch self {
         case .object: 2
-        case .apply, .wait, .validate, .export, .inventory, .scrub, .okToStop, .safeToRemove, .confirmCatalog, .explain, .completion,
-            .help: 1
+        case .apply, .wait, .validate, .export, .inventory, .scrub, .okToStop, .safeToRemove, .confirmCatalog, .explain,
+            .completion,
+            .help:
+            1
         case .serve, .reconcile, .diff, .status, .events, .schema, .version: 0
         }
     }

@@ -158,7 +158,9 @@ func writeTextFile(_ path: String, _ text: String) -> Bool {
     let bytes = Array(text.utf8)
     var written = 0
     while written < bytes.count {
-        let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress?.advanced(by: written), bytes.count - written) }
+        let count = bytes.withUnsafeBytes {
+            write(descriptor, $0.baseAddress?.advanced(by: written), bytes.count - written)
+        }
         if count < 0 && errno == EINTR { continue }
         guard count > 0 else { break }
         written += count

@@ -107,7 +107,8 @@ extension Reason {
         case .orphansRemoved: ConditionReference("orphans were in quarantine long enough", "nothing")
         case .damageFound:
             ConditionReference(
-                "a scrub found copies absent or with other bytes", "nothing, they are made anew; if it comes again, look at the backend")
+                "a scrub found copies absent or with other bytes",
+                "nothing, they are made anew; if it comes again, look at the backend")
         case .catalogRewound:
             ConditionReference(
                 "Postgres was restored, promoted or replaced, or a backend has an epoch's marker that the catalog has not reached: commits may be lost",

@@ -80,7 +80,8 @@ package struct TransferService: ObjectTransfer {
         let ordered = health.order(placed.copies)
         let spared = ordered.filter { snapshot.forbidsReads(of: $0.backend) }
         let reader = CopyReader(
-            placed.version, ordered.filter { !snapshot.forbidsReads(of: $0.backend) } + spared, range: range, context: context(snapshot)
+            placed.version, ordered.filter { !snapshot.forbidsReads(of: $0.backend) } + spared, range: range,
+            context: context(snapshot)
         ) { finding in
             await findings.take(finding, snapshot)
         }

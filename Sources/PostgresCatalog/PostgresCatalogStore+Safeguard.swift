@@ -25,7 +25,8 @@ extension PostgresCatalogStore: SafeguardLedger {
         let known = isKnown ? zip(rows.int8s(0, 8), rows.texts(0, 9)).map { Epoch(number: $0, nonce: $1) } : []
         let agreed = rows.int8(0, 10)
         return Safeguard(
-            epoch: rows.int8(0, 0), known: Set(markers.filter { known.contains($0) || $0.number <= agreed }), recorded: identity(1, 2), current: identity(3, 4),
+            epoch: rows.int8(0, 0), known: Set(markers.filter { known.contains($0) || $0.number <= agreed }),
+            recorded: identity(1, 2), current: identity(3, 4),
             halt: rows.optionalInt8(0, 5).map {
                 Safeguard.Halt(
                     since: $0, evidence: rows.optionalText(0, 6) ?? "", token: rows.optionalText(0, 7) ?? "")

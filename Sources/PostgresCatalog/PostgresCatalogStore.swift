@@ -31,7 +31,8 @@ package struct PostgresCatalogStore: Sendable {
 
     /// A statement that only reads; made once more when its connection broke, which is harmless.
     func read(
-        _ sql: String, _ parameters: [PostgresValue] = [], lane: PostgresPool.Lane = .shared, within limit: Duration? = nil
+        _ sql: String, _ parameters: [PostgresValue] = [], lane: PostgresPool.Lane = .shared,
+        within limit: Duration? = nil
     ) async throws(CatalogError) -> PostgresRows {
         do throws(PostgresError) {
             return try await pool.execute(sql, parameters, lane: lane, within: limit)

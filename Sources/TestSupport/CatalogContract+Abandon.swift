@@ -42,7 +42,8 @@ extension CatalogContract {
             let outcome = try await stores.writes.intend(intent)
             try expectEqual(outcome.refused, [intent.candidates[0].id: .notActive])
         },
-        CatalogPromise("the copies of an abandoned backend end, what is lost is recorded, and its key is free") { stores in
+        CatalogPromise("the copies of an abandoned backend end, what is lost is recorded, and its key is free") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let a = try scene.id("a")
             let sole = try await scene.put("sole", on: ["a"], size: 7)

@@ -112,7 +112,8 @@ extension CatalogContract {
             try expectEqual(try await scene.usage("a"), BackendUsage())
             try expectEqual(try await stores.deletions.forgetGone(limit: 100), 4, "two copies, two versions")
         },
-        CatalogPromise("what may be the last copy of a version, what is foreign and what is undeclared is kept") { stores in
+        CatalogPromise("what may be the last copy of a version, what is foreign and what is undeclared is kept") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let version = try await scene.put("k", on: ["b"]).version
             for _ in 0..<2 { _ = try await scene.round("a", ["x", "z"]) }

@@ -2,7 +2,8 @@ import Catalog
 
 extension CatalogContract {
     static let partedMoves: [CatalogPromise] = [
-        CatalogPromise("a copy in parts outlives its writer's lease, is taken over once, and keeps its parts") { stores in
+        CatalogPromise("a copy in parts outlives its writer's lease, is taken over once, and keeps its parts") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let version = try await scene.put("k", on: ["a"]).version
             let (first, second) = (scene.ids.makeLeaseToken(), scene.ids.makeLeaseToken())

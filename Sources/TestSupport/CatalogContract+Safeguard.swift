@@ -2,7 +2,8 @@ import Catalog
 
 extension CatalogContract {
     static let safeguard: [CatalogPromise] = [
-        CatalogPromise("the epoch is raised when its last raise is old enough, and not while the reconciler is halted") {
+        CatalogPromise("the epoch is raised when its last raise is old enough, and not while the reconciler is halted")
+        {
             stores in
             _ = try await CatalogScene.open(stores)
             let first = try unwrap(try await stores.safeguard.raiseEpoch(minAge: .zero))
@@ -58,7 +59,8 @@ extension CatalogContract {
             try expectEqual(try await scene.due().count, 3)
             try expectEqual(try await scene.doom(orphan), .doomed)
         },
-        CatalogPromise("the time that the catalog lives through goes on, and all of it is known once confirmed") { stores in
+        CatalogPromise("the time that the catalog lives through goes on, and all of it is known once confirmed") {
+            stores in
             try await stores.safeguard.noteAlive()
             let first = try await stores.safeguard.lifetimes()
             try expectEqual(first.count, 1)
@@ -74,7 +76,8 @@ extension CatalogContract {
             let known = try await stores.safeguard.lifetimes()
             try expect(known.count == 1 && known[0].contains(0) && known[0].until >= longer[0].until)
         },
-        CatalogPromise("the database's identity is remembered once, and the next is the operator's to accept") { stores in
+        CatalogPromise("the database's identity is remembered once, and the next is the operator's to accept") {
+            stores in
             let first = DatabaseIdentity(systemIdentifier: "1", timeline: "00000001")
             let second = DatabaseIdentity(systemIdentifier: "2", timeline: "00000001")
             for identity in [first, second] { try await stores.safeguard.recordIdentity(identity) }

@@ -2,7 +2,8 @@ import Catalog
 
 extension CatalogContract {
     static let scrubs: [CatalogPromise] = [
-        CatalogPromise("a round of verification goes through the live copies once, in the hands of one worker") { stores in
+        CatalogPromise("a round of verification goes through the live copies once, in the hands of one worker") {
+            stores in
             let scene = try await CatalogScene.open(stores)
             let a = try scene.id("a")
             for number in 0..<5 { try await scene.put("k\(number)", on: ["a", "b"], size: 7) }

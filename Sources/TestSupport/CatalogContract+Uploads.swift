@@ -28,7 +28,8 @@ extension CatalogContract {
     }
 
     static let uploads: [CatalogPromise] = [
-        CatalogPromise("the bytes of a part are reserved before they leave, within the quota, and count once") { stores in
+        CatalogPromise("the bytes of a part are reserved before they leave, within the quota, and count once") {
+            stores in
             let scene = try await CatalogScene.open(stores, quotas: ["a": 250])
             let (intent, copies) = try await begin(scene)
             func writing() async throws -> Int64 {

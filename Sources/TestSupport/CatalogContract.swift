@@ -68,7 +68,8 @@ package struct CatalogPromise: Sendable, CustomStringConvertible {
 /// What every implementation of the stores must do, be it Postgres or the test double: the double may never know more.
 package enum CatalogContract {
     package static let promises: [CatalogPromise] =
-        writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory + safeguard + abandon + partedMoves
+        writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory + safeguard
+        + abandon + partedMoves
         + scrubs + usage
 
     static func expect(

@@ -8,7 +8,8 @@ package final class MemoryCatalog: Sendable {
     /// The call that a fault is meant for.
     package enum Call: Hashable, Sendable, CaseIterable {
         case intend, commit, resolve, renew, giveUp, delete
-        case createUpload, openUpload, findUpload, reservePart, recordPart, listParts, beginComplete, abortUpload, listUploads
+        case createUpload, openUpload, findUpload, reservePart, recordPart, listParts, beginComplete, abortUpload,
+            listUploads
         case claim, release, intendCopy, commitCopy, doom, recordMove, resumeCopy
         case claimDoomed, settle, reap, forget, abortStale
         case current, list, markSuspect, annotate, partChecksums

@@ -11,7 +11,9 @@ extension CatalogTables {
     }
 
     mutating func abandon(_ backend: BackendID, soleCopiesMax: Int64) -> AbandonOutcome {
-        guard let record = backends[backend], record.phase == .draining, !record.isAbandoned else { return .notDraining }
+        guard let record = backends[backend], record.phase == .draining, !record.isAbandoned else {
+            return .notDraining
+        }
         let sole = copies.values.count { row in
             row.copy.backend == backend && row.copy.state == .live && isSole(row.copy.version, on: backend)
         }

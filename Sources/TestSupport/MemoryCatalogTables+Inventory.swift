@@ -123,7 +123,9 @@ extension CatalogTables {
     mutating func doomOrphan(
         _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID
     ) throws(CatalogError) -> OrphanOutcome {
-        guard safeguardRow.halt == nil, let backend = backends[orphan.backend], backend.isDeclared, backend.phase != .retired else {
+        guard safeguardRow.halt == nil, let backend = backends[orphan.backend], backend.isDeclared,
+            backend.phase != .retired
+        else {
             return .notOrphan
         }
         let isHeld = copies(of: version).contains { $0.copy.state == .live && !$0.copy.isSuspect }
@@ -135,7 +137,8 @@ extension CatalogTables {
         orphanRows[address] = nil
         if isNamed(orphan.backend, address.name) { return .notOrphan }
         versions[owner] = VersionRow(
-            id: owner, object: ObjectName(bucket: BucketID(0), key: ""), size: row.orphan.bytes, headers: ObjectHeaders(),
+            id: owner, object: ObjectName(bucket: BucketID(0), key: ""), size: row.orphan.bytes,
+            headers: ObjectHeaders(),
             supersededAt: now, createdAt: now)
         try insert(
             CopyRow(

@@ -3,7 +3,8 @@ package import S3
 import Synchronization
 
 package enum StoreCall: Hashable, Sendable, CaseIterable {
-    case put, get, head, list, delete, copy, createUpload, putPart, completeUpload, abortUpload, openUploads, listUploads
+    case put, get, head, list, delete, copy, createUpload, putPart, completeUpload, abortUpload, openUploads,
+        listUploads
 }
 
 /// What befalls a call to a `MemoryStore`.

@@ -6,14 +6,20 @@ package import S3
 /// What a stored copy says about itself, so that it can be read and found again without Postgres (DESIGN §2.7).
 ///
 /// Entries, all of them ASCII (values percent-encoded, RFC 3986):
-/// `sluice-format` (1), `sluice-bucket`, `sluice-key` (or, where that would be longer than 1,000 bytes, `sluice-key64` in Base64),
+/// `sluice-format` (1, or 2 where a value is in pieces), `sluice-bucket`, `sluice-key` (or, where that would be longer than 1,000 bytes, `sluice-key64` in Base64),
 /// `sluice-version`, `sluice-size` (not with multipart, whose size Create does not know), `sluice-header-NAME`, `sluice-user-NAME`.
+///
+/// OpenStack Swift takes values of 256 bytes and names of 128 (an underscore counts as three), 90 of them: longer values go on in
+/// `sluice-2-key`, `sluice-3-key`, and so on with every name.
 ///
 /// S3 allows 2 KB of user metadata. What goes beyond is left out, the longest first, and `sluice-truncated` says so; bucket, key,
 /// version and size always fit. The catalog has everything; only a read without it would miss what was left out.
 package enum CopyMetadata {
     package static let bytesMax = 1_900
     private static let plainKeyMax = 1_000
+    static let valueBytesMax = 250
+    static let nameBytesMax = 120
+    static let entriesMax = 80
     private static let truncation = ("sluice-truncated", "1")
 
     package static func make(
@@ -27,18 +33,66 @@ package enum CopyMetadata {
             entries["sluice-key64"] = Base64.encode(Array(key.utf8))
         }
         if let size { entries["sluice-size"] = String(size) }
-        let room = bytesMax - entries.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
+        var all: [String: String] = [:]
+        for (name, value) in entries { for piece in pieces(name, value) { all[piece.0] = piece.1 } }
+        let room = bytesMax - all.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
         var left = room - truncation.0.utf8.count - truncation.1.utf8.count
         for (name, value) in optional(headers) {
-            let cost = name.utf8.count + value.utf8.count
-            guard cost <= left else {
-                entries[truncation.0] = truncation.1
-                break
+            let added = pieces(name, value)
+            let cost = added.reduce(0) { $0 + $1.0.utf8.count + $1.1.utf8.count }
+            guard cost <= left, all.count + added.count < entriesMax,
+                added.allSatisfy({ nameCost($0.0) <= nameBytesMax })
+            else {
+                all[truncation.0] = truncation.1
+                continue
             }
-            entries[name] = value
+            for piece in added { all[piece.0] = piece.1 }
             left -= cost
         }
-        return StoredMetadata(contentType: headers.contentType, entries: entries)
+        // A release that knows no pieces must not take the first for the whole.
+        if all.keys.contains(where: { isLater($0) }) { all["sluice-format"] = "2" }
+        return StoredMetadata(contentType: headers.contentType, entries: all)
+    }
+
+    private static func nameCost(_ name: String) -> Int {
+        name.utf8.reduce(0) { $0 + ($1 == UInt8(ascii: "_") ? 3 : 1) }
+    }
+
+    private static let start = "sluice-"
+
+    /// `sluice-NAME`, `sluice-2-NAME`, …, each with a value that is short enough. No name of ours begins with a digit.
+    private static func pieces(_ name: String, _ value: String) -> [(String, String)] {
+        var pieces: [(String, String)] = []
+        var rest = Substring(value)
+        repeat {
+            let number = pieces.count + 1
+            pieces.append((number == 1 ? name : later(name, number), String(rest.prefix(valueBytesMax))))
+            rest = rest.dropFirst(valueBytesMax)
+        } while !rest.isEmpty
+        return pieces
+    }
+
+    private static func later(_ name: String, _ number: Int) -> String {
+        "\(start)\(number)-\(name.dropFirst(start.count))"
+    }
+
+    private static func isLater(_ name: String) -> Bool {
+        name.hasPrefix(start) && name.dropFirst(start.count).first.map { ("0"..."9").contains($0) } ?? false
+    }
+
+    /// What was cut, in one again.
+    private static func joined(_ entries: [String: String]) -> [String: String] {
+        var whole: [String: String] = [:]
+        for (name, value) in entries where !isLater(name) {
+            var text = value
+            var number = 2
+            while let more = entries[later(name, number)] {
+                text += more
+                number += 1
+            }
+            whole[name] = text
+        }
+        return whole
     }
 
     /// Shortest first, so that as many as possible stay.
@@ -88,8 +142,9 @@ package enum CopyMetadata {
 
     /// Nil unless the metadata is of a copy of ours, in a format that this release knows.
     package static func parse(_ metadata: StoredMetadata) -> Description? {
-        let entries = metadata.entries
-        guard entries["sluice-format"] == "1", let bucket = entries["sluice-bucket"], let key = key(entries),
+        let entries = joined(metadata.entries)
+        guard entries["sluice-format"] == "1" || entries["sluice-format"] == "2", let bucket = entries["sluice-bucket"],
+            let key = key(entries),
             let version = entries["sluice-version"].flatMap({ ID128(base32: $0) })
         else { return nil }
         var headers = ObjectHeaders(contentType: metadata.contentType)

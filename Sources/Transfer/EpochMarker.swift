@@ -1,5 +1,4 @@
 package import Catalog
-import HTTP
 package import S3
 
 /// Names on a backend that say which epoch the catalog had reached when copies were deleted there: written once, so that a
@@ -34,12 +33,11 @@ package enum EpochMarker {
         _ epoch: Epoch, on store: any ObjectStore, keyPrefix: String
     ) async throws(StoreError) -> [Epoch] {
         do throws(StoreError) {
-            _ = try await store.put(
-                key(keyPrefix, epoch), length: 0, body: BytesReader(.empty), metadata: StoredMetadata(), ifAbsent: true)
+            try await IdentityMarker.put("", as: key(keyPrefix, epoch), on: store)
         } catch {
             // A full backend takes no marker, and deleting is what makes room there: the markers that it has still tell of
             // most of its history.
-            guard error.code == .alreadyExists || error.code == .noSpace else { throw error }
+            guard error.code == .noSpace else { throw error }
         }
         return try await all(store, keyPrefix: keyPrefix)
     }

@@ -39,15 +39,24 @@ package enum IdentityMarker {
     {
         let before = try await read(store, keyPrefix: keyPrefix, uid: uid)
         guard before == .absent else { return before }
-        let bytes = Bytes(text(uid))
-        do throws(StoreError) {
+        try await put(text(uid), as: key(keyPrefix), on: store)
+        return try await read(store, keyPrefix: keyPrefix, uid: uid)
+    }
+
+    /// A small object that is written once. A name that is taken is left as it is; a service that knows no conditions (OpenStack
+    /// Swift up to 2.35) is asked without one.
+    static func put(_ text: String, as key: String, on store: any ObjectStore) async throws(StoreError) {
+        let bytes = Bytes(text)
+        func write(ifAbsent: Bool) async throws(StoreError) {
             _ = try await store.put(
-                key(keyPrefix), length: Int64(bytes.count), body: BytesReader(bytes),
-                metadata: StoredMetadata(contentType: "text/plain"),
-                ifAbsent: true)
+                key, length: Int64(bytes.count), body: BytesReader(bytes),
+                metadata: StoredMetadata(contentType: "text/plain"), ifAbsent: ifAbsent)
+        }
+        do throws(StoreError) {
+            try await write(ifAbsent: true)
         } catch {
+            if error.code == .notSupported { return try await write(ifAbsent: false) }
             guard error.code == .alreadyExists else { throw error }
         }
-        return try await read(store, keyPrefix: keyPrefix, uid: uid)
     }
 }

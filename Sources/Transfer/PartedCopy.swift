@@ -88,7 +88,8 @@ struct PartedCopy: Sendable {
     private static func isPassing(_ error: StoreError) -> Bool {
         switch error.code {
         case .unreachable, .timedOut, .reset, .serverError, .throttled, .cancelled: true
-        case .noSuchKey, .wrongLocation, .noSuchUpload, .alreadyExists, .accessDenied, .noSpace, .invalidRange, .corrupt,
+        case .noSuchKey, .wrongLocation, .noSuchUpload, .alreadyExists, .accessDenied, .noSpace, .invalidRange,
+            .corrupt,
             .rejected, .notSupported, .bodyFailed:
             false
         }

@@ -280,8 +280,7 @@ Other people's S3 clients against `sluice serve` with two copies of each object.
 --backends rclone --backends moto --backends swift --markdown docs/clients.md`; a run of some clients or backends replaces their cells
 only. A cell counts steps, and each step compares bytes; the steps are in `Tests/Clients`. The columns are what Sluice stored on, and how
 the client spoke to it; `–` was not run. A skipped step is one that the client cannot do itself. `swift` is OpenStack Swift with its
-s3api and its default limits of metadata, both backends containers of one account; what fails there puts a key that is longer than Swift
-allows a metadata value to be (`docs/operations/README.md`, OpenStack Swift).
+s3api and its default limits of metadata, both backends containers of one account (`docs/operations/README.md`).
 
 """
 

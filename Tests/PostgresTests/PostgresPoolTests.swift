@@ -58,7 +58,8 @@ import Testing
                 try await pool.execute("INSERT INTO t VALUES (1) RETURNING a")
             }
             #expect(relay.cutCount == 1)
-            #expect(try await pool.execute("SELECT count(*) FROM t").int8(0, 0) == 1, "it happened, and nobody was told")
+            #expect(
+                try await pool.execute("SELECT count(*) FROM t").int8(0, 0) == 1, "it happened, and nobody was told")
         }
     }
 

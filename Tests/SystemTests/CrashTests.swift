@@ -121,7 +121,8 @@ import Testing
             try await server.waitForExit()
             server = try await fleet.serve(["SLUICE_CRASH_AT": "after-move-part:2"])
             let holder = try await fleet.sql(
-                "SELECT b.name FROM copy c JOIN backend b ON b.id = c.backend_id WHERE c.state = 'live' ORDER BY 1 LIMIT 1")
+                "SELECT b.name FROM copy c JOIN backend b ON b.id = c.backend_id WHERE c.state = 'live' ORDER BY 1 LIMIT 1"
+            )
             let index = try #require(backends.firstIndex { $0.name == holder })
             backends[index].state = "draining"
             try fleet.writeSpec(backends)

@@ -129,7 +129,9 @@ import Testing
             server = try await fleet.serve()
             _ = try await fleet.sql("UPDATE inventory SET lease_until = '-infinity'")
         }
-        _ = try await eventually("the orphans are gone", within: .seconds(60)) { files(fleet, "/lost/").isEmpty ? true : nil }
+        _ = try await eventually("the orphans are gone", within: .seconds(60)) {
+            files(fleet, "/lost/").isEmpty ? true : nil
+        }
         _ = try await eventually("the impostor is known as foreign", within: .seconds(30)) {
             try await fleet.sluice("inventory").output.contains("1 foreign, left alone") ? true : nil
         }

@@ -92,7 +92,8 @@ import Testing
             // To this catalog the new objects are orphans, long due.
             let round = try await eventually("the orphans are due", within: .seconds(60)) { () -> Int? in
                 let due = try await fleet.sql(
-                    "SELECT count(*) FROM orphan WHERE sightings >= 2 AND first_seen < clock_timestamp() - interval '2s'")
+                    "SELECT count(*) FROM orphan WHERE sightings >= 2 AND first_seen < clock_timestamp() - interval '2s'"
+                )
                 return Int(due) ?? 0 >= 10 ? Int(try await fleet.sql("SELECT min(round) FROM inventory")) : nil
             }
             _ = try await eventually("two more rounds", within: .seconds(60)) {
@@ -103,7 +104,9 @@ import Testing
             #expect(try await fleet.sluice("confirm-catalog", "guessed").status == 3)
             let confirmed = try await fleet.sluice("confirm-catalog", token)
             #expect(confirmed.status == 0, "\(confirmed.errors)")
-            _ = try await eventually("the orphans go now", within: .seconds(60)) { files(fleet, "/new") == 0 ? true : nil }
+            _ = try await eventually("the orphans go now", within: .seconds(60)) {
+                files(fleet, "/new") == 0 ? true : nil
+            }
             #expect(try await fleet.sluice("status").output.contains("CatalogRewound") == false)
             try await Invariants.check(fleet)
             try await stop(server)
@@ -136,7 +139,9 @@ import Testing
             #expect(try await fleet.sluice("status").output.contains("of that time the catalog knows nothing"))
             #expect(files(fleet, "/new") == 10)
             #expect(try await fleet.sluice("confirm-catalog", token).status == 0)
-            _ = try await eventually("the orphans go now", within: .seconds(60)) { files(fleet, "/new") == 0 ? true : nil }
+            _ = try await eventually("the orphans go now", within: .seconds(60)) {
+                files(fleet, "/new") == 0 ? true : nil
+            }
             try await stop(server)
         }
     }

@@ -19,7 +19,8 @@ import Testing
     private func egress(_ fleet: Fleet) async throws -> Int {
         Int(
             try await fleet.sql(
-                "SELECT egress FROM backend_month WHERE backend_id = (SELECT id FROM backend WHERE name = 'disk1')")) ?? 0
+                "SELECT egress FROM backend_month WHERE backend_id = (SELECT id FROM backend WHERE name = 'disk1')"))
+            ?? 0
     }
 
     private func allEgress(_ fleet: Fleet) async throws -> Int {
@@ -46,9 +47,11 @@ import Testing
             "wait", "--for=condition=WithinUsage=False", "backend/disk1", "--timeout", "30s")
         #expect(waited.status == 0, "\(waited.errors)")
         _ = try await eventually("the gateway goes by it") { () -> Bool? in
-            let before = try await fleet.sql("SELECT count(*) FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = 'disk1'")
+            let before = try await fleet.sql(
+                "SELECT count(*) FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = 'disk1'")
             try await fleet.python(UsageTests.put, "probe", "1")
-            let after = try await fleet.sql("SELECT count(*) FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = 'disk1'")
+            let after = try await fleet.sql(
+                "SELECT count(*) FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.name = 'disk1'")
             return before == after ? true : nil
         }
         try await fleet.python(UsageTests.put, "late", "10")

@@ -33,6 +33,9 @@ import Transfer
                 bucket: bucket, key: key, version: Self.version, size: 5 << 40,
                 headers: ObjectHeaders(user: ["long": String(repeating: "v", count: 2_000)]))
             #expect(cost(made) <= CopyMetadata.bytesMax)
+            // What OpenStack Swift takes.
+            #expect(made.entries.allSatisfy { $0.value.utf8.count <= 256 && $0.key.utf8.count <= 128 })
+            #expect(made.entries["sluice-format"] == "2", "an older release must not take a piece for the whole")
             let read = CopyMetadata.parse(made)
             #expect(read?.key == key && read?.bucket == bucket && read?.isTruncated == true)
         }

@@ -186,7 +186,8 @@ import Transfer
         let etag = Hex.encode(Digest.hash(.md5, digests)) + "-\(sizes.count)"
         let version = Version(
             id: VersionID(ID128(high: 1, low: 1)), object: ObjectName(bucket: BucketID(1), key: "k"), size: size,
-            digests: ContentDigests(etag: etag), headers: ObjectHeaders(), partSizes: sizes, committedAt: 1, sequence: 1)
+            digests: ContentDigests(etag: etag), headers: ObjectHeaders(), partSizes: sizes, committedAt: 1, sequence: 1
+        )
         let verifier = ContentVerifier(BytesReader(Bytes(bytes)), version)
         var read: [UInt8] = []
         while let run = try await verifier.next() { read += run.array }

@@ -31,7 +31,9 @@ struct ReconcileCommand {
     }
 
     private func apply(_ spec: LoadedSpec) async throws(CommandFailure) -> ExitCode {
-        guard let file = invocation.operands.first else { throw CommandFailure(.usage, "usage: sluice apply PLAN.json") }
+        guard let file = invocation.operands.first else {
+            throw CommandFailure(.usage, "usage: sluice apply PLAN.json")
+        }
         guard let text = readTextFile(file, limit: ReconcileCommand.planBytesMax) else {
             throw CommandFailure(.failure, "cannot read \(file); check its path and mode")
         }

@@ -64,7 +64,8 @@ struct ScrubCommand {
     private func report(_ record: BackendRecord, _ tally: ScrubTally) -> Bool {
         let unreadable = tally.unreadable > 0 ? ", \(tally.unreadable) could not be read" : ""
         Terminal.print(
-            "\(record.name): \(tally.copies) copies, \(ByteCount(tally.bytes)) verified, \(tally.damaged) damaged\(unreadable)")
+            "\(record.name): \(tally.copies) copies, \(ByteCount(tally.bytes)) verified, \(tally.damaged) damaged\(unreadable)"
+        )
         return tally.damaged == 0 && tally.unreadable == 0
     }
 

@@ -278,7 +278,8 @@ struct ServeCommand {
             }
             let standing = BackendStanding(
                 id: record.id, name: record.name,
-                isEligible: record.phase == .active && record.isDeclared && record.isMarked && !record.isAbandoned && !holds(.identified, .no)
+                isEligible: record.phase == .active && record.isDeclared && record.isMarked && !record.isAbandoned
+                    && !holds(.identified, .no)
                     && desired.backend(record.name)?.state == .active,
                 isHealthy: !holds(.reachable, .no) && !holds(.credentialsValid, .no),
                 quota: desired.backend(record.name)?.quota,

@@ -56,7 +56,8 @@ package protocol ScrubLedger: Sendable {
     func beginScrub(_ backend: BackendID, interval: Duration?, token: LeaseToken, lease: Duration)
         async throws(CatalogError) -> ScrubPosition?
     /// Live, unsuspected copies there, each with its version, by version; behind `after`.
-    func copiesToScrub(_ backend: BackendID, after: VersionID?, limit: Int) async throws(CatalogError) -> [PlacedVersion]
+    func copiesToScrub(_ backend: BackendID, after: VersionID?, limit: Int) async throws(CatalogError)
+        -> [PlacedVersion]
     /// Adds to the round's tally and moves on; `through` nil ends the round. False if the lease was lost. The claim ends with it.
     func recordScrub(
         _ backend: BackendID, token: LeaseToken, round: Int64, through: VersionID?, _ tally: ScrubTally

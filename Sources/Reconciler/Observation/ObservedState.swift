@@ -138,7 +138,9 @@ package struct Observer: Sendable {
         }
     }
 
-    private static func look(_ store: any ObjectReading, _ record: BackendRecord, readsEpochs: Bool) async -> ProbeAnswer {
+    private static func look(_ store: any ObjectReading, _ record: BackendRecord, readsEpochs: Bool) async
+        -> ProbeAnswer
+    {
         do throws(StoreError) {
             let finding = try await IdentityMarker.read(store, keyPrefix: record.spec.keyPrefix, uid: record.uid)
             guard readsEpochs, finding == .match else { return ProbeAnswer(result: .answered(finding)) }

@@ -72,7 +72,8 @@ package struct FleetPlanner {
         if let halt = observed.safeguard.halt {
             return Blocker(
                 subject, .catalogRewound,
-                message: "\(halt.evidence). \(rule) If the database is the right one: sluice confirm-catalog \(halt.token)")
+                message:
+                    "\(halt.evidence). \(rule) If the database is the right one: sluice confirm-catalog \(halt.token)")
         }
         return observed.rewindEvidence.map { evidence in
             Blocker(

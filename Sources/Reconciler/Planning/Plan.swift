@@ -22,7 +22,8 @@ package struct Plan: Sendable, Equatable {
 
     /// Nothing is left to do but what waits for time to pass.
     package var isEmpty: Bool {
-        changes.allSatisfy { $0.kind == .notice } && phases.isEmpty && abandons.isEmpty && drains.isEmpty && repair.copies == 0
+        changes.allSatisfy { $0.kind == .notice } && phases.isEmpty && abandons.isEmpty && drains.isEmpty
+            && repair.copies == 0
     }
 
     package struct Effect: Sendable, Equatable {

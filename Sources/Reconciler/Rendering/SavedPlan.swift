@@ -25,7 +25,8 @@ package struct SavedPlan: Sendable {
         do throws(JSONError) { value = try JSONReader.parse(Array(text.utf8)) } catch { return nil }
         guard case .object(let members) = value else { return nil }
         let fields = Dictionary(members) { first, _ in first }
-        guard case .string(SavedPlan.formatVersion) = fields["formatVersion"], case .string(let digest) = fields["specDigest"],
+        guard case .string(SavedPlan.formatVersion) = fields["formatVersion"],
+            case .string(let digest) = fields["specDigest"],
             case .int(let revision) = fields["baseRevision"]
         else { return nil }
         (specDigest, baseRevision, document) = (digest, revision, value)

@@ -84,7 +84,8 @@ package enum StatusRenderer {
         for one in status.conditions where one.subject == Subject(.backend, backend.name) {
             let isBad =
                 switch one.type {
-                case .reachable, .credentialsValid, .identified, .withinQuota, .withinUsage, .deletesHealthy: one.status == .no
+                case .reachable, .credentialsValid, .identified, .withinQuota, .withinUsage, .deletesHealthy:
+                    one.status == .no
                 case .stalled, .undeclared: one.status == .yes
                 case .ready, .reconciling, .drained, .safeToRemove, .specAccepted: false
                 }

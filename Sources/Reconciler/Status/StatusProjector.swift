@@ -226,7 +226,8 @@ struct StatusProjector {
         return isOver
             ? make(
                 .withinUsage, .no, .overUsage,
-                "this month: \(shares). Other backends are read and written. Raise the limit, or wait for the next month.")
+                "this month: \(shares). Other backends are read and written. Raise the limit, or wait for the next month."
+            )
             : make(.withinUsage, .yes, .withinUsage, "this month: \(shares)")
     }
 

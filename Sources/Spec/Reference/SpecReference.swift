@@ -90,7 +90,8 @@ package enum SpecReference {
                 "copies beyond the factor are dropped when they have been surplus for so long, on the most utilised backend first"
             ),
             SpecField(
-                "Fleet", "safety.orphanQuarantine", .duration, "7d", "how long objects that no row names are kept after they were first seen"),
+                "Fleet", "safety.orphanQuarantine", .duration, "7d",
+                "how long objects that no row names are kept after they were first seen"),
         ]
 
     private static let backend: [SpecField] = [
@@ -119,7 +120,10 @@ package enum SpecReference {
             "bytes written in a calendar month, UTC; then writes go to other backends"),
         SpecField("Backend", "deletionProtection", .bool, "false", "with `state: removed` and copies left: refused"),
         SpecField("Backend", "removal.purge", .bool, "false", "with `state: removed`: verify by listing and retire"),
-        SpecField("Backend", "removal.abandon", .text, "–", "with `state: removed`: gives up a backend that is lost; the plan prints the token, which names what is lost"),
+        SpecField(
+            "Backend", "removal.abandon", .text, "–",
+            "with `state: removed`: gives up a backend that is lost; the plan prints the token, which names what is lost"
+        ),
     ]
 
     private static let bucket: [SpecField] = [
