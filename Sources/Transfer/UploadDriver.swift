@@ -146,7 +146,12 @@ package struct UploadDriver: Sendable {
             return .refused(.catalog(error))
         }
         let result = await sendPart(upload, number: number, size: size, requirement, reserved: size, body)
-        if case .stored = result { return result }
+        switch result {
+        case .stored: return result
+        // The part may be recorded, and the bytes be its own by now: given back, they would count for nothing.
+        case .refused(.catalog): return result
+        case .noSuchUpload, .refused: break
+        }
         // If this fails, too, the upload's end gives it back.
         do throws(CatalogError) { _ = try await uploads.reserve(-size, for: upload.id) } catch { return result }
         return result

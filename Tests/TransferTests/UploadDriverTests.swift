@@ -156,6 +156,37 @@ import Transfer
         #expect(isCompleted(await complete(fleet, id)))
     }
 
+    @Test func `reserved bytes are given back only where the part is certainly not recorded`() async throws {
+        let fleet = MemoryFleet("a: | b:")
+        let id = try await create(fleet)
+        let bytes = Self.parts[0]
+        func put() async throws -> PartResult {
+            let upload = try #require(try await fleet.catalog.find(id, object: fleet.object("k")))
+            return await driver(fleet).putPart(
+                upload, number: 1, size: Int64(bytes.count), requirement: WriteRequirement(ack: 2, minAck: 1),
+                reserves: true, body: HashingBody(bytes))
+        }
+        func reserved() -> Int64 { fleet.catalog.tables.usage[fleet.backend("a")]?.writing.bytes.value ?? 0 }
+        for name in ["a", "b"] { fleet.store(name).inject(.fail(.throttled), into: .putPart) }
+        guard case .refused(.backendsFailed) = try await put() else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(reserved() == 0)
+        // The part is recorded, and nobody was told.
+        fleet.catalog.inject(.lostReply, into: .recordPart)
+        guard case .refused(.catalog) = try await put() else {
+            Issue.record("not unknown")
+            return
+        }
+        #expect(reserved() == Int64(bytes.count))
+        guard case .stored = try await put() else {
+            Issue.record("not stored")
+            return
+        }
+        #expect(reserved() == Int64(bytes.count), "sent again, it counts once")
+    }
+
     @Test func `an aborted upload takes nothing more and leaves nothing behind`() async throws {
         let fleet = MemoryFleet("a: k | b: k")
         let id = try await create(fleet)
