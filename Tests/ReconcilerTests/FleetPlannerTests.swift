@@ -109,6 +109,12 @@ import Transfer
         #expect(plan(token, more).abandons.isEmpty)
         #expect(AbandonToken(token, of: ID128(high: 0, low: 2)) == nil, "another backend's")
         #expect(AbandonToken("lose-41-0000", of: ID128(high: 0, low: 1)) == nil)
+        let protected = FleetPlanner(
+            desired: desired([
+                spec("lost", .removed, removal: .abandon(token: token), protected: true), spec("b"), spec("c"),
+            ]), observed: observed([lost, record(2, "b"), record(3, "c")], groups: groups)
+        ).plan()
+        #expect(protected.abandons.isEmpty && protected.blockers.contains { $0.reason == .deletionProtected })
         lost.isAbandoned = true
         let after = plan(token, groups)
         #expect(after.abandons.isEmpty && !after.blockers.contains { $0.reason == .removalRefused })

@@ -153,7 +153,9 @@ package struct FleetPlanner {
             func step(_ to: BackendPhase) {
                 plan.phases.append(PhaseStep(backend: record.id, name: record.name, from: record.phase, to: to))
             }
-            if case .abandon(let text) = spec.removal, spec.state == .removed { planAbandon(record, text, &plan) }
+            if case .abandon(let text) = spec.removal, spec.state == .removed {
+                planAbandon(record, text, isProtected: spec.isDeletionProtected, &plan)
+            }
             let residue = observed.residues[record.id] ?? BackendResidue()
             // There is only one way from here, whatever the files say.
             let state = record.isAbandoned ? .removed : spec.state
@@ -188,8 +190,15 @@ package struct FleetPlanner {
     }
 
     /// With the right token the backend is given up; else the plan says what would be lost, and the token that agrees to it.
-    private func planAbandon(_ record: BackendRecord, _ text: String, _ plan: inout Plan) {
+    private func planAbandon(_ record: BackendRecord, _ text: String, isProtected: Bool, _ plan: inout Plan) {
         guard !record.isAbandoned, record.phase == .active || record.phase == .draining else { return }
+        guard !isProtected else {
+            plan.blockers.append(
+                Blocker(
+                    Subject(.backend, record.name), .deletionProtected,
+                    message: "removal.abandon, but deletionProtection is true. Set deletionProtection: false."))
+            return
+        }
         let given = Set(observed.fleet.backends.filter(\.isAbandoned).map(\.id))
         let sole = observed.groups.filter { group in
             (group.holders + group.suspects).contains(record.id)
