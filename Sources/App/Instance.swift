@@ -177,6 +177,13 @@ final class Instance: Sendable {
         }
     }
 
+    /// Runs a call to the catalog in a command, whose failure ends it.
+    static func catalogCall<Answer>(
+        _ body: () async throws(CatalogError) -> Answer
+    ) async throws(CommandFailure) -> Answer {
+        do throws(CatalogError) { return try await body() } catch { throw failure(error) }
+    }
+
     static func unreachable(_ evidence: String) -> CommandFailure {
         CommandFailure(
             .unreachable,

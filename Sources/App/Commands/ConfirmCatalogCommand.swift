@@ -16,7 +16,7 @@ struct ConfirmCatalogCommand {
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
         try await instance.requireSchema()
-        let safeguard = try await catalogCall { () async throws(CatalogError) in
+        let safeguard = try await Instance.catalogCall { () async throws(CatalogError) in
             try await instance.catalog.safeguard()
         }
         guard let halt = safeguard.halt else {
@@ -26,7 +26,7 @@ struct ConfirmCatalogCommand {
         guard let token = invocation.operands.first else {
             throw CommandFailure(.usage, "usage: sluice confirm-catalog TOKEN; 'sluice status' shows the token")
         }
-        let isConfirmed = try await catalogCall { () async throws(CatalogError) in
+        let isConfirmed = try await Instance.catalogCall { () async throws(CatalogError) in
             try await instance.catalog.confirmCatalog(token: token, identity: safeguard.current)
         }
         guard isConfirmed else {
@@ -35,11 +35,5 @@ struct ConfirmCatalogCommand {
         }
         Terminal.say("Confirmed: copies are dropped and deleted again.")
         return .ok
-    }
-
-    private func catalogCall<Answer>(
-        _ body: () async throws(CatalogError) -> Answer
-    ) async throws(CommandFailure) -> Answer {
-        do throws(CatalogError) { return try await body() } catch { throw Instance.failure(error) }
     }
 }

@@ -25,7 +25,9 @@ struct ScrubCommand {
         defer { instance.close() }
         let spec = try await source.loaded()
         try await instance.requireSchema()
-        let fleet = try await catalogCall { () async throws(CatalogError) in try await instance.catalog.snapshot() }
+        let fleet = try await Instance.catalogCall { () async throws(CatalogError) in
+            try await instance.catalog.snapshot()
+        }
         await instance.registry.update(fleet, spec.desired)
         var backends = fleet.backends
         if let name = invocation.operands.first {
@@ -44,12 +46,12 @@ struct ScrubCommand {
     private func scrub(_ record: BackendRecord, _ scrubber: Scrubber) async throws(CommandFailure) -> Bool {
         var interval: Duration? = .zero
         while true {
-            let step = try await catalogCall { () async throws(CatalogError) in
+            let step = try await Instance.catalogCall { () async throws(CatalogError) in
                 try await scrubber.step(record, interval: interval)
             }
             interval = nil
             await instance.flushUsage()
-            let known = try await catalogCall { () async throws(CatalogError) in
+            let known = try await Instance.catalogCall { () async throws(CatalogError) in
                 try await instance.catalog.scrubs().first { $0.backend == record.id }
             }
             if let known, known.finishedAt != nil { return report(record, known.tally) }
@@ -67,11 +69,5 @@ struct ScrubCommand {
             "\(record.name): \(tally.copies) copies, \(ByteCount(tally.bytes)) verified, \(tally.damaged) damaged\(unreadable)"
         )
         return tally.damaged == 0 && tally.unreadable == 0
-    }
-
-    private func catalogCall<Answer>(
-        _ body: () async throws(CatalogError) -> Answer
-    ) async throws(CommandFailure) -> Answer {
-        do throws(CatalogError) { return try await body() } catch { throw Instance.failure(error) }
     }
 }

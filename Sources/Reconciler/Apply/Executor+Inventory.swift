@@ -155,11 +155,11 @@ extension Executor {
                 continue
             }
             guard try await isDispensable(orphan, own, observed) else { continue }
-            let outcome = try await ledgers.inventory.doomOrphan(
+            let answer = try await ledgers.inventory.doomOrphan(
                 orphan, of: parts.version, copy: context.identifiers.makeCopyID(),
                 owner: context.identifiers.makeVersionID())
             context.crashPlan.reached(.afterOrphanDoom)
-            if case .doomed = outcome { doomed += 1 }
+            if case .doomed = answer { doomed += 1 }
         }
         guard doomed > 0 else { return }
         outcome.doomed += doomed
