@@ -59,7 +59,8 @@ import Testing
 
     @Test(arguments: [
         "after-drain-start:1", "after-move-intent:5", "after-move-upload:5", "after-move-commit:5", "after-doom:5",
-        "after-delete-claim:1", "after-backend-delete:5", "after-settle:5", "after-drain-finish:1",
+        "after-delete-claim:1", "after-epoch-marker:1", "after-backend-delete:5", "after-settle:5",
+        "after-drain-finish:1",
     ])
     func `a drain goes on where it was killed`(point: String) async throws {
         try await withFleet { fleet in
