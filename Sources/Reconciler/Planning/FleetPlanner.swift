@@ -45,6 +45,8 @@ package struct FleetPlanner {
 
     private static func role(of record: BackendRecord, _ spec: BackendSpec?, _ observed: ObservedState) -> BackendRole {
         guard let spec, !record.isAbandoned else { return .uncounted }
+        // Its removal is refused: its copies stay, and repair must not carry them away either.
+        if spec.state == .removed, spec.isDeletionProtected, record.phase == .active { return .away }
         if spec.state != .active || record.phase == .retiring { return .leaving }
         if observed.isTrusted(record) { return .staying }
         return observed.awayBriefly.contains(record.id) ? .away : .uncounted
