@@ -173,6 +173,20 @@ import Transfer
         #expect(plan.blockers.map(\.reason) == [.tooManyDrains])
     }
 
+    @Test func `what waits for its drain, or is protected, keeps its copies`() {
+        let groups = [group([2, 3], versions: 5, bytes: 50), group([1, 2], versions: 3, bytes: 30)]
+        let backends = [record(1, "a", .draining), record(2, "b"), record(3, "c"), record(4, "d")]
+        let state = observed(backends, groups: groups, residues: [BackendID(2): BackendResidue(live: 8)])
+        for waiting in [spec("b", .draining), spec("b", .removed, protected: true)] {
+            let wanted = desired([spec("a", .draining), waiting, spec("c"), spec("d")])
+            let planner = FleetPlanner(desired: wanted, observed: state)
+            #expect(planner.roles[BackendID(1)] == .leaving && planner.roles[BackendID(2)] == .waiting)
+            let plan = planner.plan()
+            #expect(plan.repair.copies == 0, "nobody empties it before its turn")
+            #expect(plan.drains.map(\.backend) == ["a"] && plan.drains.first?.move.copies == 3)
+        }
+    }
+
     @Test func `a backend that vanished from the files is kept, and its copies neither count nor go`() {
         let state = observed(
             [record(1, "a"), record(2, "b"), record(3, "c")], groups: [group([1, 2], versions: 5, bytes: 50)])

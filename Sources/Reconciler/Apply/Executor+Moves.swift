@@ -154,7 +154,7 @@ extension Executor {
         func rank(_ copy: Copy) -> Int {
             switch planner.roles[copy.backend] ?? .uncounted {
             case .staying: copy.isSuspect ? 3 : 0
-            case .leaving: copy.isSuspect ? 3 : 1
+            case .leaving, .waiting: copy.isSuspect ? 3 : 1
             case .away, .uncounted: copy.isSuspect ? 3 : 2
             }
         }

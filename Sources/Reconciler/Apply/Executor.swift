@@ -86,7 +86,7 @@ package struct Executor: Sendable {
         for record in leaving where record.phase == .draining && planner.roles[record.id] == .leaving {
             try await work(.leaving(record.id), planner, desired, &outcome)
         }
-        let counted = planner.roles.filter { $0.value == .staying || $0.value == .away }.map { $0.key }.sorted()
+        let counted = planner.roles.filter { [.staying, .away, .waiting].contains($0.value) }.map { $0.key }.sorted()
         for bucket in observed.fleet.buckets {
             // A suspect copy that was replaced is still to be doomed.
             let hasSuspects = observed.groups.contains { $0.bucket == bucket.id && !$0.suspects.isEmpty }

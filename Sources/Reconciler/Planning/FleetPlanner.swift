@@ -9,6 +9,8 @@ package struct FleetPlanner {
     private let provisional: [String: BackendID]
     package let roles: [BackendID: BackendRole]
     package let standings: [BackendStanding]
+    /// Backends whose drain begins with this plan.
+    private let admitted: Set<BackendID>
 
     package init(desired: DesiredState, observed: ObservedState) {
         self.desired = desired
@@ -18,10 +20,13 @@ package struct FleetPlanner {
             provisional[spec.name] = BackendID(Int32(-1 - provisional.count))
         }
         self.provisional = provisional
+        let admitted = FleetPlanner.admittedDrains(desired, observed)
+        self.admitted = admitted
         var roles: [BackendID: BackendRole] = [:]
         var standings: [BackendStanding] = []
         for record in observed.fleet.backends {
-            let role = FleetPlanner.role(of: record, desired.backend(record.name), observed)
+            let role = FleetPlanner.role(
+                of: record, desired.backend(record.name), observed, isAdmitted: admitted.contains(record.id))
             roles[record.id] = role
             let quota = desired.backend(record.name)?.quota
             standings.append(
@@ -43,13 +48,36 @@ package struct FleetPlanner {
         self.standings = standings.sorted { $0.name < $1.name }
     }
 
-    private static func role(of record: BackendRecord, _ spec: BackendSpec?, _ observed: ObservedState) -> BackendRole {
+    private static func role(
+        of record: BackendRecord, _ spec: BackendSpec?, _ observed: ObservedState, isAdmitted: Bool
+    ) -> BackendRole {
         guard let spec, !record.isAbandoned else { return .uncounted }
-        // Its removal is refused: its copies stay, and repair must not carry them away either.
-        if spec.state == .removed, spec.isDeletionProtected, record.phase == .active { return .away }
-        if spec.state != .active || record.phase == .retiring { return .leaving }
-        if observed.isTrusted(record) { return .staying }
-        return observed.awayBriefly.contains(record.id) ? .away : .uncounted
+        let isWanted = spec.state == .active && record.phase != .retiring
+        if !isWanted, record.phase != .active || isAdmitted { return .leaving }
+        if observed.isTrusted(record) { return isWanted ? .staying : .waiting }
+        guard observed.awayBriefly.contains(record.id) else { return .uncounted }
+        return isWanted ? .away : .waiting
+    }
+
+    /// Drains that may begin now, in the order of the fleet, up to `safety.maxConcurrentDrains` with those under way.
+    private static func admittedDrains(_ desired: DesiredState, _ observed: ObservedState) -> Set<BackendID> {
+        var underWay = observed.fleet.backends.filter { $0.phase == .draining }.count
+        var admitted: Set<BackendID> = []
+        for record in observed.fleet.backends where record.phase == .active && !record.isAbandoned {
+            guard let spec = desired.backend(record.name), spec.state != .active,
+                !isRemovalRefused(record, spec, observed), underWay < desired.fleet.safety.maxConcurrentDrains
+            else { continue }
+            underWay += 1
+            admitted.insert(record.id)
+        }
+        return admitted
+    }
+
+    private static func isRemovalRefused(
+        _ record: BackendRecord, _ spec: BackendSpec, _ observed: ObservedState
+    ) -> Bool {
+        spec.state == .removed && spec.isDeletionProtected && record.phase == .active
+            && (observed.residues[record.id]?.live ?? 0) > 0
     }
 
     package func plan() -> Plan {
@@ -148,7 +176,7 @@ package struct FleetPlanner {
     // MARK: Phases
 
     private func planPhases(_ plan: inout Plan) {
-        var draining = observed.fleet.backends.filter { $0.phase == .draining }.count
+        let underWay = observed.fleet.backends.filter { $0.phase == .draining }.count + admitted.count
         for record in observed.fleet.backends {
             guard let spec = desired.backend(record.name) else { continue }
             let subject = Subject(.backend, record.name)
@@ -164,23 +192,22 @@ package struct FleetPlanner {
             switch (state, record.phase) {
             case (.active, .draining), (.active, .drained): step(.active)
             case (.draining, .active), (.removed, .active):
-                if spec.state == .removed, spec.isDeletionProtected, residue.live > 0 {
+                if FleetPlanner.isRemovalRefused(record, spec, observed) {
                     plan.blockers.append(
                         Blocker(
                             subject, .deletionProtected, copies: residue.live,
                             message:
                                 "state removed, but \(Grouped.number(residue.live)) copies remain and deletionProtection is true. "
                                 + "Set state: draining first, or deletionProtection: false."))
-                } else if draining >= desired.fleet.safety.maxConcurrentDrains {
+                } else if admitted.contains(record.id) {
+                    step(.draining)
+                } else {
                     plan.blockers.append(
                         Blocker(
                             subject, .tooManyDrains,
                             message:
-                                "waits: \(draining) of safety.maxConcurrentDrains \(desired.fleet.safety.maxConcurrentDrains) drains are under way."
+                                "waits: \(underWay) of safety.maxConcurrentDrains \(desired.fleet.safety.maxConcurrentDrains) drains are under way."
                         ))
-                } else {
-                    draining += 1
-                    step(.draining)
                 }
             case (.draining, .draining), (.removed, .draining): if residue.allowsDrained { step(.drained) }
             case (.removed, .drained):
@@ -230,11 +257,6 @@ package struct FleetPlanner {
 
     // MARK: Copies
 
-    /// Whether copies of a leaving backend may go now, or wait for a drain to be admitted.
-    private func leaves(_ record: BackendRecord, _ plan: Plan) -> Bool {
-        record.phase == .draining || plan.phases.contains { $0.backend == record.id && $0.to == .draining }
-    }
-
     private func planCopies(_ plan: inout Plan) {
         var effects: [BackendID: DrainEffect] = [:]
         var targets: [BackendID: [BackendID: Int64]] = [:]
@@ -248,7 +270,6 @@ package struct FleetPlanner {
                 routing: desired.fleet.routing)
             let leaving = observed.fleet.backends.filter { record in
                 (group.holders + group.suspects).contains(record.id) && roles[record.id] == .leaving
-                    && leaves(record, plan)
             }
             for (target, spec) in decision.targets.map({ ($0, group.bytes) }) {
                 if let index = room.firstIndex(where: { $0.id == target }) { room[index].occupied += spec }
