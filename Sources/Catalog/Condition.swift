@@ -108,6 +108,8 @@ package enum Reason: String, Sendable, CaseIterable {
     case waitingForHorizon = "WaitingForHorizon"
     case progressing = "Progressing"
     case tooManyDrains = "TooManyDrains"
+    case outsideWindow = "OutsideWindow"
+    case deletionCeiling = "DeletionCeiling"
     case insufficientTargets = "InsufficientTargets"
     case insufficientRoom = "InsufficientRoom"
     case sourceUnreadable = "SourceUnreadable"

@@ -66,18 +66,19 @@ extension PostgresCatalogStore: InventoryLedger {
     }
 
     package func doomOrphan(
-        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID
+        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID, hourlyMax: Int64?
     ) async throws(CatalogError) -> OrphanOutcome {
         let rows = try await write(
-            "SELECT doom_orphan_v2($1,$2,$3,$4,$5,$6)",
+            "SELECT doom_orphan_v3($1,$2,$3,$4,$5,$6,$7)",
             [
                 .int4(orphan.backend.raw), .text(orphan.name), .bool(orphan.isUpload), .uuid(version.raw.uuid),
-                .uuid(copy.raw.uuid), .uuid(owner.raw.uuid),
+                .uuid(copy.raw.uuid), .uuid(owner.raw.uuid), hourlyMax.map { .int8($0) } ?? .null,
             ])
         switch rows.text(0, 0) {
         case "doomed": return .doomed
         case "notOrphan": return .notOrphan
         case "lastCopy": return .lastCopy
+        case "ceiling": return .ceilingReached
         case let other: throw .internalError(evidence: "orphan outcome \(other)")
         }
     }

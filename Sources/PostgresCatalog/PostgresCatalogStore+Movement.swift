@@ -177,15 +177,17 @@ extension PostgresCatalogStore: MoveLedger {
 
     package func doom(_ request: DoomRequest) async throws(CatalogError) -> DoomOutcome {
         let rows = try await write(
-            "SELECT outcome, others, required FROM doom_v2($1,$2,$3,$4,$5)",
+            "SELECT outcome, others, required FROM doom_v3($1,$2,$3,$4,$5,$6)",
             [
                 .uuid(request.copy.raw.uuid), .uuid(request.version.raw.uuid), .int4(Int32(request.factor)),
                 .int4s(request.counted.sorted().map(\.raw)), .int8(request.readGrace.milliseconds),
+                request.hourlyMax.map { .int8($0) } ?? .null,
             ])
         switch rows.text(0, 0) {
         case "doomed": return .doomed
         case "notLive": return .notLive
         case "halted": return .halted
+        case "ceiling": return .ceilingReached
         case "kept": return .kept(others: Int(rows.int4(0, 1)), required: Int(rows.int4(0, 2)))
         case let other: throw .internalError(evidence: "doom outcome \(other)")
         }

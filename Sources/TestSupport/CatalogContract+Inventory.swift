@@ -26,7 +26,8 @@ extension CatalogScene {
 
     func doom(_ orphan: Orphan, of version: VersionID? = nil) async throws -> OrphanOutcome {
         try await stores.inventory.doomOrphan(
-            orphan, of: version ?? ids.makeVersionID(), copy: ids.makeCopyID(), owner: ids.makeVersionID())
+            orphan, of: version ?? ids.makeVersionID(), copy: ids.makeCopyID(), owner: ids.makeVersionID(),
+            hourlyMax: nil)
     }
 }
 

@@ -121,7 +121,7 @@ extension CatalogTables {
     }
 
     mutating func doomOrphan(
-        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID
+        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID, hourlyMax: Int64?
     ) throws(CatalogError) -> OrphanOutcome {
         guard safeguardRow.halt == nil, let backend = backends[orphan.backend], backend.isDeclared,
             backend.phase != .retired
@@ -134,8 +134,12 @@ extension CatalogTables {
         guard let row = orphanRows[address], row.orphan.sightings >= 2, !row.orphan.isForeign else {
             return .notOrphan
         }
+        if isNamed(orphan.backend, address.name) {
+            orphanRows[address] = nil
+            return .notOrphan
+        }
+        guard noteDrop(hourlyMax) else { return .ceilingReached }
         orphanRows[address] = nil
-        if isNamed(orphan.backend, address.name) { return .notOrphan }
         versions[owner] = VersionRow(
             id: owner, object: ObjectName(bucket: BucketID(0), key: ""), size: row.orphan.bytes,
             headers: ObjectHeaders(),
@@ -184,10 +188,10 @@ extension MemoryCatalog: InventoryLedger {
         try run(.inventory) { (tables) throws(CatalogError) in tables.orphans(backend, after: after, limit: limit) }
     }
     package func doomOrphan(
-        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID
+        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID, hourlyMax: Int64?
     ) async throws(CatalogError) -> OrphanOutcome {
         try run(.doomOrphan) { (tables) throws(CatalogError) in
-            try tables.doomOrphan(orphan, of: version, copy: copy, owner: owner)
+            try tables.doomOrphan(orphan, of: version, copy: copy, owner: owner, hourlyMax: hourlyMax)
         }
     }
     package func markForeign(_ orphan: Orphan) async throws(CatalogError) {

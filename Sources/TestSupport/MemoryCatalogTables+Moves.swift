@@ -147,6 +147,7 @@ extension CatalogTables {
         guard others >= required || ablations.contains(.doomWithoutRecount) else {
             return .kept(others: others, required: required)
         }
+        guard noteDrop(request.hourlyMax) else { return .ceilingReached }
         try doom(request.copy, after: request.readGrace, isLate: false)
         return .doomed
     }

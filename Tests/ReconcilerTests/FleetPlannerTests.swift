@@ -187,6 +187,40 @@ import Transfer
         }
     }
 
+    @Test func `a closed window and a reached ceiling are blockers that name their fields`() throws {
+        var wanted = desired([spec("a", .draining), spec("b"), spec("c")])
+        wanted.backends[0].drain.window = DailyWindow(start: 60, end: 120)
+        wanted.fleet.safety.deletionsPerHourMax = 10
+        var state = observed(
+            [record(1, "a", .draining), record(2, "b"), record(3, "c")],
+            groups: [group([1, 2], versions: 5, bytes: 50)], residues: [BackendID(1): BackendResidue(live: 5)])
+        func blockers(minute: Int64, drops: Int64) -> [String] {
+            state.pace = PaceReading(moment: minute * 60_000_000, dropsLastHour: drops)
+            return FleetPlanner(desired: wanted, observed: state).plan().blockers.map {
+                "\($0.subject) \($0.reason.rawValue)"
+            }
+        }
+        #expect(blockers(minute: 90, drops: 9) == [])
+        #expect(blockers(minute: 120, drops: 9) == ["backend/a OutsideWindow"])
+        #expect(blockers(minute: 90, drops: 10) == ["fleet/home DeletionCeiling"])
+    }
+
+    @Test func `a plan says how long a drain takes, by what was measured and what is allowed`() {
+        let move = Plan.Effect(copies: 1000, bytes: ByteCount(3_600_000_000))
+        func text(_ policy: DrainPolicy, _ rate: MoveRate?) -> String? {
+            MoveEstimate.of(move, policy: policy, rate: rate).map { "\($0.text), with \($0.basis)" }
+        }
+        #expect(text(DrainPolicy(), nil) == nil)
+        #expect(text(DrainPolicy(), MoveRate(copies: 5, bytes: 5, busy: .milliseconds(10))) == nil, "too little")
+        let rate = MoveRate(copies: 100, bytes: 100_000_000, busy: .seconds(10))
+        #expect(text(DrainPolicy(), rate) == "about 6m, with 10.0 MB/s and 10 copies/s as one instance measured")
+        let slow = MoveRate(copies: 10, bytes: 1_000_000_000, busy: .seconds(10))
+        #expect(text(DrainPolicy(), slow) == "about 16m, with 100.0 MB/s and 1.0 copies/s as one instance measured")
+        let limited = DrainPolicy(bandwidth: ByteCount(1_000_000), window: DailyWindow(start: 0, end: 720))
+        #expect(text(limited, rate) == "about 2h, with the limit of 1.0 MB/s, 00:00 to 12:00 UTC only")
+        #expect(MoveEstimate.rough(.seconds(95_000)) == "1d2h" && MoveEstimate.rough(.seconds(70)) == "1m10s")
+    }
+
     @Test func `a backend that vanished from the files is kept, and its copies neither count nor go`() {
         let state = observed(
             [record(1, "a"), record(2, "b"), record(3, "c")], groups: [group([1, 2], versions: 5, bytes: 50)])

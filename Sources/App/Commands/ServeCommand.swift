@@ -74,7 +74,8 @@ struct ServeCommand {
         let runtime = ReconcileRuntime(
             instance, metrics: ReconcilerMetrics(instance.metrics) { Double(SystemClock.now().seconds) })
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.reconcile(runtime, state, snapshots) }
+            group.addTask { await self.reconcile(.control, runtime, state, snapshots) }
+            group.addTask { await self.reconcile(.movement, runtime, state, snapshots) }
             group.addTask { await self.refresh(state, snapshots) }
             group.addTask { await self.watch(state) }
             while let signal = await signals.next() {
@@ -197,16 +198,22 @@ struct ServeCommand {
 
     // MARK: Services
 
-    /// Passes at the declared interval, at once while there is progress, and whenever the spec changed.
-    private func reconcile(_ runtime: ReconcileRuntime, _ state: ServeState, _ snapshots: SnapshotCell) async {
-        while !Task.isCancelled {
+    /// Passes at the declared interval, at once while there is progress, whenever the spec changed, and when the other loop (of control,
+    /// of movement) got on: a drain that has moved its last copy is over.
+    private func reconcile(
+        _ scope: PassScope, _ runtime: ReconcileRuntime, _ state: ServeState, _ snapshots: SnapshotCell
+    ) async {
+        while !Task.isCancelled, !state.isStopping {
             let generation = state.generation
+            let steps = state.steps(of: scope)
             var isBusy = false
             do throws(CatalogError) {
                 let (desired, digest) = state.accepted
                 let (outcome, revision) = try await runtime.step(
-                    desired, digest: digest, specProblem: state.specProblem)
-                isBusy = outcome?.hasProgressed ?? false
+                    desired, digest: digest, scope: scope, specProblem: state.specProblem
+                ) { state.isStopping || state.generation != generation }
+                isBusy = outcome.map { $0.hasProgressed || $0.isUnfinished } ?? false
+                if outcome?.hasProgressed == true { state.noteStep(of: scope) }
                 if outcome == nil { await standBy(state, revision) }
                 await refreshNow(state, snapshots)
             } catch {
@@ -214,7 +221,7 @@ struct ServeCommand {
             }
             if isBusy { continue }
             let deadline = SystemClock.elapsed() + state.desired.fleet.reconcileInterval
-            while SystemClock.elapsed() < deadline, state.generation == generation {
+            while SystemClock.elapsed() < deadline, state.generation == generation, state.steps(of: scope) == steps {
                 let left = min(deadline - SystemClock.elapsed(), .milliseconds(200))
                 do throws(CancellationError) { try await EventLoop.sleep(for: max(left, .milliseconds(1))) } catch {
                     return
@@ -301,50 +308,5 @@ struct ServeCommand {
         return GatewaySnapshot(desired: desired, fleet: fleet, backends: backends) { reference in
             secrets.first { $0.0 == reference }?.1
         }
-    }
-}
-
-/// What the services of one server share.
-final class ServeState: Sendable {
-    private struct Value {
-        var desired: DesiredState
-        var generation = 0
-        var isAccepted = false
-        var isStopping = false
-        var digest = ""
-        var specProblem: SpecProblem?
-        var mustReload = false
-    }
-    private let value: Mutex<Value>
-
-    init(_ desired: DesiredState) { value = Mutex(Value(desired: desired)) }
-
-    func accept(_ desired: DesiredState, digest: String) {
-        value.withLock { value in
-            value.desired = desired
-            value.digest = digest
-            value.generation += 1
-            value.isAccepted = true
-            value.specProblem = nil
-        }
-    }
-
-    /// The spec that this instance goes by, and its digest.
-    var accepted: (desired: DesiredState, digest: String) { value.withLock { ($0.desired, $0.digest) } }
-    var desired: DesiredState { value.withLock { $0.desired } }
-    var generation: Int { value.withLock { $0.generation } }
-    var isAccepted: Bool { value.withLock { $0.isAccepted } }
-    var isStopping: Bool {
-        get { value.withLock { $0.isStopping } }
-        set { value.withLock { $0.isStopping = newValue } }
-    }
-    /// The files were read, and could not be proposed.
-    var mustReload: Bool {
-        get { value.withLock { $0.mustReload } }
-        set { value.withLock { $0.mustReload = newValue } }
-    }
-    var specProblem: SpecProblem? {
-        get { value.withLock { $0.specProblem } }
-        set { value.withLock { $0.specProblem = newValue } }
     }
 }

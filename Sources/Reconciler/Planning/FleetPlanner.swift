@@ -3,8 +3,8 @@ package import Spec
 
 /// Desired × observed → plan. Pure: no I/O, no clock, no randomness; the same input gives the same plan.
 package struct FleetPlanner {
-    private let desired: DesiredState
-    private let observed: ObservedState
+    let desired: DesiredState
+    let observed: ObservedState
     /// Declared backends that have no row yet get ids of their own for the time of the plan.
     private let provisional: [String: BackendID]
     package let roles: [BackendID: BackendRole]
@@ -88,12 +88,38 @@ package struct FleetPlanner {
             trimDelay: desired.fleet.safety.trimDelay, doomed: Plan.Effect(), blockers: [])
         planPhases(&plan)
         planCopies(&plan)
+        plan.blockers += pauses(plan)
         if let blocker = safeguard() { plan.blockers.insert(blocker, at: 0) }
         for backend in observed.fleet.backends {
             let tally = observed.fleet.usage[backend.id]?.doomed ?? BackendUsage.Tally()
             plan.doomed.add(tally.copies, tally.bytes)
         }
         return plan
+    }
+
+    /// What waits for nothing but time.
+    private func pauses(_ plan: Plan) -> [Blocker] {
+        var blockers: [Blocker] = []
+        for record in observed.fleet.backends where record.phase == .draining && roles[record.id] == .leaving {
+            guard let window = desired.backend(record.name)?.drain.window, let moment = observed.pace.moment,
+                !window.contains(moment), (observed.residues[record.id]?.live ?? 0) > 0
+            else { continue }
+            blockers.append(
+                Blocker(
+                    Subject(.backend, record.name), .outsideWindow,
+                    message: "copies leave from \(window), by drain.window. Change the window to go on now."))
+        }
+        if let ceiling = desired.fleet.safety.deletionsPerHourMax, observed.pace.dropsLastHour >= ceiling,
+            !plan.drains.isEmpty || plan.surplus.copies > 0
+        {
+            blockers.append(
+                Blocker(
+                    Subject(.fleet, desired.fleet.name), .deletionCeiling,
+                    message:
+                        "\(Grouped.number(observed.pace.dropsLastHour)) copies were dropped within the hour, as many as safety.maxDeletionsPerHour allows. The others wait; raise it if this is what you want."
+                ))
+        }
+        return blockers
     }
 
     private func safeguard() -> Blocker? {
@@ -110,67 +136,6 @@ package struct FleetPlanner {
                 subject, .catalogRewound,
                 message: "\(evidence.description). \(rule) The next pass prints the token that ends this.")
         }
-    }
-
-    // MARK: Changes of the spec
-
-    private func changes() -> [Change] {
-        var changes: [Change] = []
-        for spec in desired.backends {
-            let subject = Subject(.backend, spec.name)
-            guard let record = observed.fleet.backend(spec.name) else {
-                if spec.state != .removed {
-                    let quota = spec.quota.map { ", quota \($0)" } ?? ""
-                    changes.append(Change(kind: .add, subject: subject, detail: "\(spec.state.rawValue)\(quota)"))
-                }
-                continue
-            }
-            let fields = FleetPlanner.differences(record, spec)
-            if !fields.isEmpty {
-                changes.append(Change(kind: .change, subject: subject, detail: fields.joined(separator: ", ")))
-            }
-        }
-        for record in observed.fleet.backends where desired.backend(record.name) == nil {
-            let live = observed.fleet.usage[record.id]?.live.copies ?? 0
-            let sole = observed.groups.filter { $0.holders == [record.id] }.reduce(0) { $0 + $1.versions }
-            changes.append(
-                Change(
-                    kind: .notice, subject: Subject(.backend, record.name),
-                    detail:
-                        "not declared, \(Grouped.number(live)) copies (\(Grouped.number(sole)) sole): kept read-only"))
-        }
-        for bucket in desired.buckets where observed.fleet.bucket(bucket.name)?.isDeclared != true {
-            let factor = desired.replication(of: bucket.name).factor
-            changes.append(Change(kind: .add, subject: Subject(.bucket, bucket.name), detail: "factor \(factor)"))
-        }
-        for bucket in observed.fleet.buckets where bucket.isDeclared && desired.bucket(bucket.name) == nil {
-            changes.append(
-                Change(
-                    kind: .remove, subject: Subject(.bucket, bucket.name),
-                    detail: "not served any more; its objects are kept"))
-        }
-        return changes.sorted { $0.subject < $1.subject }
-    }
-
-    private static func differences(_ record: BackendRecord, _ spec: BackendSpec) -> [String] {
-        var fields: [String] = []
-        func compare<Value: Equatable>(_ name: String, _ old: Value, _ new: Value, _ text: (Value) -> String) {
-            if old != new { fields.append("\(name): \(text(old)) -> \(text(new))") }
-        }
-        let old = record.spec
-        if !record.isDeclared { fields.append("declared again") }
-        compare("state", old.state, spec.state) { $0.rawValue }
-        compare("endpoint", old.location, spec.location) { location in
-            switch location {
-            case .directory(let path): path
-            case .s3(let endpoint, _, let bucket, _): "\(endpoint)/\(bucket)"
-            }
-        }
-        compare("keyPrefix", old.keyPrefix, spec.keyPrefix) { $0 }
-        compare("quota", old.quota, spec.quota) { $0.map { $0.description } ?? "unlimited" }
-        compare("deletionProtection", old.isDeletionProtected, spec.isDeletionProtected) { String($0) }
-        compare("removal.purge", old.removal == .purge, spec.removal == .purge) { String($0) }
-        return fields
     }
 
     // MARK: Phases
@@ -302,6 +267,9 @@ package struct FleetPlanner {
             if let standing = standings.first(where: { $0.id == id }), let limit = standing.limits.egress {
                 effect.egressLeft = ByteCount(max(0, limit.value - standing.monthly.egress))
             }
+            effect.estimate = MoveEstimate.of(
+                effect.move, policy: desired.backend(effect.backend)?.drain ?? DrainPolicy(),
+                rate: observed.pace.rates[id] ?? observed.pace.rates.values.reduce(into: MoveRate()) { $0 += $1 })
             effect.targets = (targets[id] ?? [:]).map {
                 DrainEffect.Share(backend: names[$0.key] ?? "?", copies: $0.value)
             }

@@ -29,6 +29,10 @@ package struct Plan: Sendable, Equatable {
     package struct Effect: Sendable, Equatable {
         package var copies: Int64 = 0
         package var bytes: ByteCount = .zero
+        package init(copies: Int64 = 0, bytes: ByteCount = .zero) {
+            self.copies = copies
+            self.bytes = bytes
+        }
         package mutating func add(_ copies: Int64, _ bytes: ByteCount) {
             self.copies += copies
             self.bytes += bytes
@@ -84,6 +88,8 @@ package struct DrainEffect: Sendable, Equatable {
     package var drop = Plan.Effect()
     /// What this month still allows to be read from the backend; nil: no limit is declared.
     package var egressLeft: ByteCount?
+    /// nil: nothing was measured yet, and no bandwidth is declared.
+    package var estimate: MoveEstimate?
     package struct Share: Sendable, Equatable {
         package var backend: String
         package var copies: Int64

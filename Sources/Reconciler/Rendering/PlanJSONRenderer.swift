@@ -60,6 +60,7 @@ package enum PlanJSONRenderer {
 
     private static func drain(_ drain: DrainEffect) -> JSONValue {
         .object([
+            ("estimatedSeconds", drain.estimate.map { .int($0.duration.components.seconds) } ?? .null),
             ("egressLeftBytes", drain.egressLeft.map { .int($0.value) } ?? .null),
             ("backend", .string(drain.backend)), ("move", effect(drain.move)), ("drop", effect(drain.drop)),
             (

@@ -54,6 +54,9 @@ package struct PlanTextRenderer {
                     "      " + padded("egress", 9) + right("", 15) + " " + right(drain.move.bytes.description, 9)
                         + "  \(verdict) the \(left) that are left this month; copies elsewhere are read first")
             }
+            if let estimate = drain.estimate {
+                lines.append("      " + padded("time", 9) + "\(estimate.text), with \(estimate.basis)")
+            }
             if drain.drop.copies > 0 {
                 lines.append(
                     "      " + row("drop", drain.drop.copies, drain.drop.bytes) + "enough verified copies elsewhere")
