@@ -1,6 +1,6 @@
 /// The program's verbs.
 enum Command: String, CaseIterable, Sendable {
-    case serve, reconcile, apply, diff, status, events, wait, object, inventory, scrub
+    case serve, reconcile, apply, diff, status, events, wait, object, inventory, scrub, rebalance
     case okToStop = "ok-to-stop"
     case safeToRemove = "safe-to-remove"
     case confirmCatalog = "confirm-catalog"
@@ -19,6 +19,7 @@ enum Command: String, CaseIterable, Sendable {
         case .events: "what happened, newest first"
         case .object: "where the copies of an object are"
         case .scrub: "read every copy, verify it, and have the damaged ones repaired"
+        case .rebalance: "move copies so that all backends are about equally full"
         case .inventory: "what is on the backends and in no row, and when it goes"
         case .okToStop: "whether every object stays readable while a backend is stopped"
         case .safeToRemove: "whether every object keeps its copies when a backend goes for good"
@@ -46,7 +47,7 @@ enum Command: String, CaseIterable, Sendable {
         case .export, .okToStop, .safeToRemove, .diff: [.spec, .databaseURL]
         case .events, .object, .inventory: [.databaseURL, .output]
         case .confirmCatalog: [.databaseURL]
-        case .scrub: [.spec, .databaseURL, .logLevel]
+        case .scrub, .rebalance: [.spec, .databaseURL, .logLevel]
         case .explain, .schema, .completion, .version, .help: []
         }
     }
@@ -56,6 +57,7 @@ enum Command: String, CaseIterable, Sendable {
         case .serve: [.allowRollback, .help]
         case .reconcile: [.dryRun, .detailedExitcode, .allowRollback, .noColor, .help]
         case .status: [.noColor, .watch, .help]
+        case .rebalance: [.dryRun, .cancel, .help]
         case .validate: [.resolveSecrets, .noColor, .help]
         case .apply, .wait, .export, .diff, .events, .object, .inventory, .scrub, .okToStop, .safeToRemove,
             .confirmCatalog,
@@ -79,7 +81,7 @@ enum Command: String, CaseIterable, Sendable {
         case .confirmCatalog: "TOKEN"
         case .explain: "[WORD]"
         case .completion: "bash|zsh|fish"
-        case .serve, .reconcile, .diff, .status, .events, .schema, .version: ""
+        case .serve, .reconcile, .diff, .status, .events, .rebalance, .schema, .version: ""
         }
     }
 
@@ -90,7 +92,7 @@ enum Command: String, CaseIterable, Sendable {
             .completion,
             .help:
             1
-        case .serve, .reconcile, .diff, .status, .events, .schema, .version: 0
+        case .serve, .reconcile, .diff, .status, .events, .rebalance, .schema, .version: 0
         }
     }
 
@@ -161,6 +163,13 @@ enum Command: String, CaseIterable, Sendable {
         case .okToStop, .safeToRemove:
             """
             Asks the backends now, and counts from the catalog. Exit status 0: yes; 3: no, with the reasons.
+            """
+        case .rebalance:
+            """
+            Moves copies from full backends to empty ones until they are as even as whole objects allow, together with whoever
+            else is at it, and ends with what has moved. It waits while copies are missing or a backend drains. With --dry-run it
+            prints what would move; with --cancel it ends what was asked for before. 'sluice serve' does this by itself where
+            rebalance.threshold is in the spec.
             """
         case .scrub:
             """

@@ -38,14 +38,14 @@ final class ReconcileRuntime: Sendable {
     func step(
         _ desired: DesiredState, digest: String, scope: PassScope, specProblem: SpecProblem?,
         isInterrupted: @escaping @Sendable () -> Bool
-    ) async throws(CatalogError) -> (outcome: PassOutcome?, revision: Int64) {
+    ) async throws(CatalogError) -> (step: (plan: Plan, outcome: PassOutcome)?, revision: Int64) {
         let snapshot = try await instance.catalog.snapshot()
         guard snapshot.digest == digest else { return (nil, snapshot.revision) }
         await instance.registry.update(snapshot, desired)
         fleet.set(snapshot)
-        let (_, outcome) = try await loop.step(
+        let step = try await loop.step(
             desired, scope: scope, specProblem: specProblem, isInterrupted: isInterrupted)
-        return (outcome, snapshot.revision)
+        return (step, snapshot.revision)
     }
 
     func runUntilConverged(_ desired: DesiredState, within limit: Duration) async throws(CatalogError)

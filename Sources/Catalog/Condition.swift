@@ -109,6 +109,7 @@ package enum Reason: String, Sendable, CaseIterable {
     case progressing = "Progressing"
     case tooManyDrains = "TooManyDrains"
     case outsideWindow = "OutsideWindow"
+    case rebalanced = "Rebalanced"
     case deletionCeiling = "DeletionCeiling"
     case insufficientTargets = "InsufficientTargets"
     case insufficientRoom = "InsufficientRoom"

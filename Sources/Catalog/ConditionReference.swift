@@ -71,6 +71,7 @@ extension Reason {
         case .progressing: ConditionReference("nothing is in the way", "nothing")
         case .tooManyDrains: ConditionReference("maxConcurrentDrains is reached", "wait, or raise it")
         case .outsideWindow: ConditionReference("the drain's window is closed", "wait, or change `drain.window`")
+        case .rebalanced: ConditionReference("copies moved for an even utilisation", "nothing")
         case .deletionCeiling:
             ConditionReference(
                 "as many copies were dropped within the hour as `safety.maxDeletionsPerHour` allows",

@@ -1,6 +1,6 @@
 package import Catalog
 
-/// The thirteen stores of a catalog, in one process.
+/// The fourteen stores of a catalog, in one process.
 package struct CatalogStores: Sendable {
     package let writes: any WriteLedger
     package let objects: any ObjectIndex
@@ -15,12 +15,14 @@ package struct CatalogStores: Sendable {
     package let scrubs: any ScrubLedger
     package let usage: any UsageLedger
     package let pace: any PaceLedger
+    package let rebalance: any RebalanceLedger
 
     package init(
         writes: any WriteLedger, objects: any ObjectIndex, uploads: any UploadLedger, moves: any MoveLedger,
         deletions: any DeletionLedger, fleet: any FleetLedger, status: any StatusLedger,
         buckets: any BucketLedger, inventory: any InventoryLedger, safeguard: any SafeguardLedger,
-        scrubs: any ScrubLedger, usage: any UsageLedger, pace: any PaceLedger
+        scrubs: any ScrubLedger, usage: any UsageLedger, pace: any PaceLedger,
+        rebalance: any RebalanceLedger
     ) {
         self.writes = writes
         self.objects = objects
@@ -35,6 +37,7 @@ package struct CatalogStores: Sendable {
         self.scrubs = scrubs
         self.usage = usage
         self.pace = pace
+        self.rebalance = rebalance
     }
 
     /// One value that is all of them.
@@ -42,12 +45,12 @@ package struct CatalogStores: Sendable {
     where
         Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger
             & BucketLedger & InventoryLedger & SafeguardLedger & ScrubLedger
-            & UsageLedger & PaceLedger
+            & UsageLedger & PaceLedger & RebalanceLedger
     {
         self.init(
             writes: store, objects: store, uploads: store, moves: store, deletions: store, fleet: store, status: store,
             buckets: store, inventory: store, safeguard: store, scrubs: store,
-            usage: store, pace: store)
+            usage: store, pace: store, rebalance: store)
     }
 }
 
@@ -72,7 +75,7 @@ package enum CatalogContract {
     package static let promises: [CatalogPromise] =
         writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory + safeguard
         + abandon + partedMoves
-        + scrubs + usage + pace
+        + scrubs + usage + pace + rebalance
 
     static func expect(
         _ condition: Bool, _ what: @autoclosure () -> String = "", file: StaticString = #fileID, line: UInt = #line

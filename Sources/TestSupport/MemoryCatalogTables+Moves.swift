@@ -34,6 +34,7 @@ extension CatalogTables {
                         $0.copy.state == .live && $0.copy.isSuspect && staying.contains($0.copy.backend)
                     }
             }
+        case .movable(let from, let to, let sizeMax): return movable(from, to, sizeMax)
         case .surplus(let bucket, let factor, let staying):
             let delay = (revisions.last?.trimDelay ?? .zero).microseconds
             return current(in: bucket).filter { version in

@@ -40,6 +40,7 @@ package struct CatalogTables: Sendable {
     var factors: [BucketID: FactorRow] = [:]
     var lostRows: [LostObject] = []
     var monthlyRows: [BackendID: MonthlyUsage] = [:]
+    var rebalanceRow = RebalanceRow()
     var paceRows: [BackendID: PaceRow] = [:]
     /// When the reconciler dropped copies under a ceiling.
     var dropRows: [Int64] = []

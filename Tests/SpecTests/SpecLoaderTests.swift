@@ -119,6 +119,9 @@ import Testing
             "apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { safety: { maxDeletionsPerHour: 0 } }",
             "E0109"
         ),
+        (
+            "apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { routing: pack, rebalance: {} }", "E0207"
+        ),
         ("", "E0202"),
     ])
     func `a broken document has the code of its mistake`(text: String, code: String) throws {

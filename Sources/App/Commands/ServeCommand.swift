@@ -209,9 +209,10 @@ struct ServeCommand {
             var isBusy = false
             do throws(CatalogError) {
                 let (desired, digest) = state.accepted
-                let (outcome, revision) = try await runtime.step(
+                let (step, revision) = try await runtime.step(
                     desired, digest: digest, scope: scope, specProblem: state.specProblem
                 ) { state.isStopping || state.generation != generation }
+                let outcome = step?.outcome
                 isBusy = outcome.map { $0.hasProgressed || $0.isUnfinished } ?? false
                 if outcome?.hasProgressed == true { state.noteStep(of: scope) }
                 if outcome == nil { await standBy(state, revision) }

@@ -6,7 +6,7 @@ import Transfer
 
 /// Repair and drain, one claimed version at a time: new copies first, then the old ones, never the other way round.
 extension Executor {
-    private enum WorkResult: Sendable {
+    enum WorkResult: Sendable {
         case done(moved: Int, doomed: Int)
         case failed(evidence: String)
         /// Nothing can be done for it now; the plan says why.
@@ -15,6 +15,21 @@ extension Executor {
         case paused
         /// Its copies are made, and nothing more may be dropped within the hour.
         case ceilingReached(moved: Int)
+
+        /// nil if the copy is live.
+        init?(end result: MoveResult, moved: Int) {
+            switch result {
+            case .live: return nil
+            case .superseded: self = .done(moved: moved, doomed: 0)
+            case .paused: self = .paused
+            case .refused(let refusal): self = .failed(evidence: "target refused: \(refusal.rawValue)")
+            case .sourceFailed(let errors):
+                self = .failed(evidence: "source: " + errors.map(\.evidence).joined(separator: "; "))
+            case .targetFailed(let error):
+                self = .failed(evidence: "target: \(error.code.rawValue) \(error.evidence)")
+            case .catalogFailed(let error): self = .failed(evidence: "catalog: \(error)")
+            }
+        }
 
         /// More of the same would end in the same way.
         var endsScope: Bool {
@@ -98,7 +113,7 @@ extension Executor {
         return moved
     }
 
-    private func settle(
+    func settle(
         _ claimed: ClaimedVersion, _ result: WorkResult, _ token: LeaseToken, _ outcome: inout PassOutcome
     ) async throws(CatalogError) {
         let version = claimed.placed.version.id
@@ -165,20 +180,12 @@ extension Executor {
             // The parts of a large one are asked for as they come.
             let isLarge = version.size > context.limits.movePartSize
             if let lane, !isLarge, !(await lane.mayBegin(version.size)) { return .paused }
-            switch await mover.copy(
+            let result = await mover.copy(
                 claimed, from: sources, to: target, token: token, readGrace: pass.safety.readGrace,
                 resuming: target == progress?.candidate.backend ? progress : nil,
                 pace: lane?.pace ?? MovePace { _ in !pass.time.isCutShort })
-            {
-            case .live: moved += 1
-            case .superseded: return .done(moved: moved, doomed: 0)
-            case .paused: return .paused
-            case .refused(let refusal): return .failed(evidence: "target refused: \(refusal.rawValue)")
-            case .sourceFailed(let errors):
-                return .failed(evidence: "source: " + errors.map(\.evidence).joined(separator: "; "))
-            case .targetFailed(let error): return .failed(evidence: "target: \(error.code.rawValue) \(error.evidence)")
-            case .catalogFailed(let error): return .failed(evidence: "catalog: \(error)")
-            }
+            if let end = WorkResult(end: result, moved: moved) { return end }
+            moved += 1
         }
         // Of a backend that stays only the suspect: beside it there may be the good one that took its place.
         let doomed = live.filter { copy in
@@ -190,7 +197,7 @@ extension Executor {
     }
 
     /// Each in a transaction of its own, which counts the other copies under the version's lock.
-    private func doom(
+    func doom(
         _ copies: [Copy], of claimed: ClaimedVersion, _ pass: MovementPass, moved: Int
     ) async -> WorkResult {
         let staying = pass.staying
@@ -214,13 +221,13 @@ extension Executor {
         return .done(moved: moved, doomed: doomed)
     }
 
-    private var mover: CopyMover {
+    var mover: CopyMover {
         CopyMover(moves: ledgers.moves, writes: ledgers.writes, context: context, report: suspecting)
     }
 
     /// Staying backends are read first: the leaving one may be slow or ill. Where the month is used up is read last: a copy that
     /// is missing costs more than a bill.
-    private func ordered(_ live: [Copy], _ planner: FleetPlanner) -> [Copy] {
+    func ordered(_ live: [Copy], _ planner: FleetPlanner) -> [Copy] {
         func rank(_ copy: Copy) -> Int {
             switch planner.roles[copy.backend] ?? .uncounted {
             case .staying: copy.isSuspect ? 3 : 0

@@ -16,10 +16,12 @@ package struct ReconcilerLedgers: Sendable {
     package var safeguard: any SafeguardLedger
     package var scrubs: any ScrubLedger
     package var pace: any PaceLedger
+    package var rebalance: any RebalanceLedger
     package init(
         fleet: any FleetLedger, moves: any MoveLedger, writes: any WriteLedger, deletions: any DeletionLedger,
         objects: any ObjectIndex, status: any StatusLedger, inventory: any InventoryLedger,
-        safeguard: any SafeguardLedger, scrubs: any ScrubLedger, pace: any PaceLedger
+        safeguard: any SafeguardLedger, scrubs: any ScrubLedger, pace: any PaceLedger,
+        rebalance: any RebalanceLedger
     ) {
         self.fleet = fleet
         self.moves = moves
@@ -31,6 +33,7 @@ package struct ReconcilerLedgers: Sendable {
         self.safeguard = safeguard
         self.scrubs = scrubs
         self.pace = pace
+        self.rebalance = rebalance
     }
 }
 
@@ -117,6 +120,7 @@ package struct Executor: Sendable {
         try await repair(pass, plan, &outcome)
         try await drain(pass, &outcome)
         if trims, observed.mayDestroy { try await trim(pass, &outcome) }
+        try await rebalance(pass, plan, &outcome)
         try await scrub(pass, &outcome)
         return outcome
     }

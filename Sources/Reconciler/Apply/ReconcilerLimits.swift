@@ -7,6 +7,8 @@ package struct ReconcilerLimits: Sendable {
     /// How long a claimed version is a worker's own. A slower worker loses nothing: copies have leases of their own that are renewed,
     /// and the next worker finds them.
     package var workLease: Duration = .seconds(300)
+    /// For so long one instance has the rebalancing to itself.
+    package var rebalanceLease: Duration = .seconds(300)
     package var deleteBatch = 64
     package var deleteLease: Duration = .seconds(120)
     /// Rows that housekeeping takes at once.

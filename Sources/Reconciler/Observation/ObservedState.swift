@@ -35,6 +35,7 @@ package struct ObservedState: Sendable {
     /// Backends that have not answered for less than their repair delay: their copies still count as being there.
     package var awayBriefly: Set<BackendID>
     package var pace: PaceReading
+    package var rebalance = RebalanceRecord()
     package init(
         fleet: FleetSnapshot, groups: [CopyGroup], residues: [BackendID: BackendResidue],
         drains: [BackendID: DrainRecord],
@@ -79,7 +80,7 @@ package struct ObservedState: Sendable {
 package struct Observer: Sendable {
     package static let probeLimit: Duration = .seconds(10)
 
-    private let ledger: any FleetLedger & SafeguardLedger & PaceLedger
+    private let ledger: any FleetLedger & SafeguardLedger & PaceLedger & RebalanceLedger
     private let readers: @Sendable () -> [BackendID: Result<any ObjectReading, SecretProblem>]
     private let withinLimit: @Sendable (Duration, @escaping @Sendable () async -> ProbeAnswer) async -> ProbeAnswer?
 
@@ -87,7 +88,7 @@ package struct Observer: Sendable {
     ///   - readers: how each backend is reached now
     ///   - withinLimit: runs a probe and answers nil if it takes longer
     package init(
-        ledger: any FleetLedger & SafeguardLedger & PaceLedger,
+        ledger: any FleetLedger & SafeguardLedger & PaceLedger & RebalanceLedger,
         readers: @escaping @Sendable () -> [BackendID: Result<any ObjectReading, SecretProblem>],
         withinLimit: @escaping @Sendable (Duration, @escaping @Sendable () async -> ProbeAnswer) async -> ProbeAnswer?
     ) {
@@ -115,12 +116,14 @@ package struct Observer: Sendable {
         var marked: [String: [Epoch]] = [:]
         for record in fleet.backends { marked[record.name] = answers[record.id]?.epochs }
         // Read behind the markers: what was raised in between is not newer than the catalog.
-        return ObservedState(
+        var observed = ObservedState(
             fleet: fleet, groups: groups, residues: residues,
             drains: Dictionary(drains.map { ($0.backend, $0) }) { first, _ in first },
             probes: answers.mapValues(\.result),
             safeguard: try await ledger.safeguard(markers: marked.values.flatMap { $0 }), markedEpochs: marked,
             pace: try await ledger.pace())
+        observed.rebalance = try await ledger.rebalance()
+        return observed
     }
 
     private func probe(_ fleet: FleetSnapshot, readsEpochs: Bool) async -> [BackendID: ProbeAnswer] {

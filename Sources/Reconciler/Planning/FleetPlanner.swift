@@ -89,12 +89,24 @@ package struct FleetPlanner {
         planPhases(&plan)
         planCopies(&plan)
         plan.blockers += pauses(plan)
+        planRebalance(&plan)
         if let blocker = safeguard() { plan.blockers.insert(blocker, at: 0) }
         for backend in observed.fleet.backends {
             let tally = observed.fleet.usage[backend.id]?.doomed ?? BackendUsage.Tally()
             plan.doomed.add(tally.copies, tally.bytes)
         }
         return plan
+    }
+
+    /// Not while copies are missing or leave: what those need comes first, and changes what is even.
+    private func planRebalance(_ plan: inout Plan) {
+        let threshold = observed.rebalance.isRequested ? 0 : desired.fleet.rebalanceThreshold
+        guard let threshold, desired.fleet.routing == .spread, observed.mayDestroy, plan.repair.copies == 0,
+            plan.drains.isEmpty, observed.fleet.backends.allSatisfy({ $0.phase != .draining })
+        else { return }
+        plan.rebalance = RebalancePlanner.plan(
+            standings: standings.filter { $0.id.raw > 0 }, usage: observed.fleet.usage, groups: observed.groups,
+            threshold: threshold)
     }
 
     /// What waits for nothing but time.

@@ -18,6 +18,7 @@ package struct Plan: Sendable, Equatable {
     package var surplus: Effect
     package var trimDelay: Duration
     package var doomed: Effect
+    package var rebalance = RebalancePlan()
     package var blockers: [Blocker]
 
     /// Nothing is left to do but what waits for time to pass.

@@ -46,6 +46,7 @@ package enum PlanJSONRenderer {
             ),
             ("drains", .array(plan.drains.map(drain))), ("repairs", effect(plan.repair)),
             ("surplus", effect(plan.surplus)),
+            ("rebalance", .array(plan.rebalance.steps.map(step))),
             ("doomed", effect(plan.doomed)), ("blockers", .array(plan.blockers.map(blocker))),
         ])
     }
@@ -56,6 +57,10 @@ package enum PlanJSONRenderer {
 
     private static func effect(_ effect: Plan.Effect) -> JSONValue {
         .object([("copies", .int(effect.copies)), ("bytes", .int(effect.bytes.value))])
+    }
+
+    private static func step(_ step: RebalanceStep) -> JSONValue {
+        .object([("from", .string(step.fromName)), ("to", .string(step.toName)), ("bytes", .int(step.bytes.value))])
     }
 
     private static func drain(_ drain: DrainEffect) -> JSONValue {

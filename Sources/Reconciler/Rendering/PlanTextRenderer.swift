@@ -31,7 +31,9 @@ package struct PlanTextRenderer {
             lines.append("  ! \(padded(blocker.subject.description, width))   \(text(blocker))")
         }
         if lines.last == "" { lines.append("  Nothing to change.") }
-        lines += ["", repairs(plan), summary(plan)]
+        lines += ["", repairs(plan)]
+        if !plan.rebalance.steps.isEmpty { lines.append(PlanTextRenderer.rebalance(plan.rebalance)) }
+        lines.append(summary(plan))
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -88,6 +90,14 @@ package struct PlanTextRenderer {
         }
         parts.append("\(Grouped.number(plan.doomed.copies)) doomed copies to delete (\(plan.doomed.bytes))")
         return "Repairs: " + parts.joined(separator: ", ")
+    }
+
+    /// One line: what moves where, from the fullest backend on.
+    package static func rebalance(_ plan: RebalancePlan) -> String {
+        let steps = plan.steps.map { "\($0.fromName) -> \($0.toName) \($0.bytes)" }.joined(separator: ", ")
+        let range = plan.utilisation.map { "utilised \($0.lowerBound)% to \($0.upperBound)%" } ?? ""
+        return "Rebalance: " + (steps.isEmpty ? "nothing to move" : "up to \(steps)")
+            + (range.isEmpty ? "" : " (\(range))")
     }
 
     private func summary(_ plan: Plan) -> String {

@@ -139,6 +139,12 @@ struct SpecDecoder {
         }
         if let rebalance = spec.mapping("rebalance") {
             fleet.rebalanceThreshold = rebalance.percent("threshold").map { Double($0) / 100 }
+            if fleet.routing == .pack {
+                collector.report(
+                    Diagnostic(
+                        .misplacedField, spec.keyMark("rebalance"), "routing: pack fills one backend after the other",
+                        hint: "take rebalance away, or use routing: spread", width: "rebalance".count))
+            }
             rebalance.finish()
         }
         return fleet
