@@ -1,6 +1,6 @@
 package import Catalog
 
-/// The fourteen stores of a catalog, in one process.
+/// The fifteen stores of a catalog, in one process.
 package struct CatalogStores: Sendable {
     package let writes: any WriteLedger
     package let objects: any ObjectIndex
@@ -16,13 +16,14 @@ package struct CatalogStores: Sendable {
     package let usage: any UsageLedger
     package let pace: any PaceLedger
     package let rebalance: any RebalanceLedger
+    package let adoption: any AdoptionLedger
 
     package init(
         writes: any WriteLedger, objects: any ObjectIndex, uploads: any UploadLedger, moves: any MoveLedger,
         deletions: any DeletionLedger, fleet: any FleetLedger, status: any StatusLedger,
         buckets: any BucketLedger, inventory: any InventoryLedger, safeguard: any SafeguardLedger,
         scrubs: any ScrubLedger, usage: any UsageLedger, pace: any PaceLedger,
-        rebalance: any RebalanceLedger
+        rebalance: any RebalanceLedger, adoption: any AdoptionLedger
     ) {
         self.writes = writes
         self.objects = objects
@@ -38,6 +39,7 @@ package struct CatalogStores: Sendable {
         self.usage = usage
         self.pace = pace
         self.rebalance = rebalance
+        self.adoption = adoption
     }
 
     /// One value that is all of them.
@@ -45,12 +47,13 @@ package struct CatalogStores: Sendable {
     where
         Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger
             & BucketLedger & InventoryLedger & SafeguardLedger & ScrubLedger
-            & UsageLedger & PaceLedger & RebalanceLedger
+            & UsageLedger & PaceLedger & RebalanceLedger & AdoptionLedger
     {
         self.init(
             writes: store, objects: store, uploads: store, moves: store, deletions: store, fleet: store, status: store,
             buckets: store, inventory: store, safeguard: store, scrubs: store,
-            usage: store, pace: store, rebalance: store)
+            usage: store, pace: store, rebalance: store,
+            adoption: store)
     }
 }
 
@@ -75,7 +78,7 @@ package enum CatalogContract {
     package static let promises: [CatalogPromise] =
         writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory + safeguard
         + abandon + partedMoves
-        + scrubs + usage + pace + rebalance
+        + scrubs + usage + pace + rebalance + adoption
 
     static func expect(
         _ condition: Bool, _ what: @autoclosure () -> String = "", file: StaticString = #fileID, line: UInt = #line

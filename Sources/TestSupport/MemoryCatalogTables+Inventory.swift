@@ -99,7 +99,7 @@ extension CatalogTables {
         return fresh
     }
 
-    private func isNamed(_ backend: BackendID, _ name: [UInt8]) -> Bool {
+    func isNamed(_ backend: BackendID, _ name: [UInt8]) -> Bool {
         physicalNames.contains(PhysicalAddress(backend: backend, name: name))
     }
 

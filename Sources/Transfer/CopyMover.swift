@@ -97,7 +97,7 @@ package struct CopyMover: Sendable {
         }
         let metadata = CopyMetadata.make(
             bucket: claimed.bucketName, key: version.object.key, version: version.id, size: version.size,
-            headers: version.headers)
+            etag: version.digests.etag, headers: version.headers)
         let copy = PartedCopy(
             version: version, sources: sources, candidate: candidate, token: token, metadata: metadata, store: store,
             moves: moves, context: context, pace: pace, report: report)
@@ -156,7 +156,7 @@ package struct CopyMover: Sendable {
         }
         let metadata = CopyMetadata.make(
             bucket: claimed.bucketName, key: version.object.key, version: version.id, size: version.size,
-            headers: version.headers)
+            etag: version.digests.etag, headers: version.headers)
         let writes = writes
         let context = context
         let result: Result<StoredObject, StoreError> = await LeaseKeeper.keeping(

@@ -221,6 +221,24 @@ import Transfer
         #expect(MoveEstimate.rough(.seconds(95_000)) == "1d2h" && MoveEstimate.rough(.seconds(70)) == "1m10s")
     }
 
+    @Test func `a plan sets what a drain needs of limited months beside what is left`() {
+        var wanted = desired([spec("a", .draining), spec("b"), spec("c")])
+        wanted.backends[0].usageLimits = UsageLimits(apiRequests: 100, egress: ByteCount(1000))
+        wanted.backends[2].usageLimits = UsageLimits(ingress: ByteCount(2000))
+        var state = observed(
+            [record(1, "a"), record(2, "b"), record(3, "c")],
+            groups: [group([1, 2], versions: 30, bytes: 900), group([1, 2, 3], versions: 5, bytes: 50)])
+        state.fleet.monthly[BackendID(1)] = MonthlyUsage(requests: 40, egress: 200)
+        let plan = FleetPlanner(desired: wanted, observed: state).plan()
+        #expect(
+            plan.drains.first?.demands.map { "\($0.backend) \($0.kind.rawValue) \($0.needed) of \($0.left)" } == [
+                "a requests 65 of 60", "a egress 900 of 800", "c ingress 900 of 2000",
+            ])
+        let text = PlanTextRenderer(usesColour: false).render(plan, source: "specs/")
+        #expect(text.contains("requests") && text.contains("65  of a, more than the 60 that are left this month"))
+        #expect(text.contains("900 B  of c, within the 2.0 kB that are left this month"), "\(text)")
+    }
+
     @Test func `a backend that vanished from the files is kept, and its copies neither count nor go`() {
         let state = observed(
             [record(1, "a"), record(2, "b"), record(3, "c")], groups: [group([1, 2], versions: 5, bytes: 50)])

@@ -46,7 +46,7 @@ enum Migration015Pace {
         -- The last lock of its transaction. False if the ceiling is reached.
         CREATE FUNCTION note_drop(p_ceiling bigint) RETURNS boolean LANGUAGE plpgsql AS $$
         BEGIN
-            PERFORM pg_advisory_xact_lock(7003, 0);
+            PERFORM pg_advisory_xact_lock(7008, 0);
             DELETE FROM dropped_minute WHERE minute <= clock_timestamp() - interval '61 minutes';
             IF dropped_lately() >= p_ceiling THEN RETURN false; END IF;
             INSERT INTO dropped_minute AS d (minute, copies) VALUES (date_trunc('minute', clock_timestamp()), 1)

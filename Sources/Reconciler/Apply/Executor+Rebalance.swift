@@ -14,15 +14,17 @@ extension Executor {
         else { return }
         let token = context.identifiers.makeLeaseToken()
         guard try await ledgers.rebalance.beginRebalance(token: token, lease: limits.rebalanceLease) else { return }
+        // Whoever had the lease before may have moved what was to move when this pass began.
+        let now = pass.planner.rebalance(try await ledgers.fleet.snapshot().usage)
         var moved = Plan.Effect()
-        for step in plan.rebalance.steps where !pass.time.isOver {
+        for step in now.steps where !pass.time.isOver {
             let done = try await carry(step, pass, token, &outcome)
             moved.add(done.copies, done.bytes)
         }
         let isFinished = request.isRequested && moved.copies == 0 && !pass.time.isOver
         try await ledgers.rebalance.endRebalance(
             token: token, copies: moved.copies, bytes: moved.bytes.value, finishesRequest: isFinished)
-        guard moved.copies > 0 || isFinished, let utilisation = plan.rebalance.utilisation else { return }
+        guard moved.copies > 0 || isFinished, let utilisation = now.utilisation else { return }
         let (low, high) = (utilisation.lowerBound, utilisation.upperBound)
         let message =
             isFinished

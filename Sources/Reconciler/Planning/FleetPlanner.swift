@@ -100,13 +100,22 @@ package struct FleetPlanner {
 
     /// Not while copies are missing or leave: what those need comes first, and changes what is even.
     private func planRebalance(_ plan: inout Plan) {
-        let threshold = observed.rebalance.isRequested ? 0 : desired.fleet.rebalanceThreshold
-        guard let threshold, desired.fleet.routing == .spread, observed.mayDestroy, plan.repair.copies == 0,
-            plan.drains.isEmpty, observed.fleet.backends.allSatisfy({ $0.phase != .draining })
+        guard plan.repair.copies == 0, plan.drains.isEmpty,
+            observed.fleet.backends.allSatisfy({ $0.phase != .draining })
         else { return }
-        plan.rebalance = RebalancePlanner.plan(
-            standings: standings.filter { $0.id.raw > 0 }, usage: observed.fleet.usage, groups: observed.groups,
-            threshold: threshold)
+        plan.rebalance = rebalance(observed.fleet.usage)
+    }
+
+    /// With other usage than was observed: what another instance has moved since must not move again.
+    func rebalance(_ usage: [BackendID: BackendUsage]) -> RebalancePlan {
+        let threshold = observed.rebalance.isRequested ? 0 : desired.fleet.rebalanceThreshold
+        guard let threshold, desired.fleet.routing == .spread, observed.mayDestroy else { return RebalancePlan() }
+        let known = standings.filter { $0.id.raw > 0 }.map { standing in
+            var standing = standing
+            standing.occupied = usage[standing.id]?.occupied ?? standing.occupied
+            return standing
+        }
+        return RebalancePlanner.plan(standings: known, usage: usage, groups: observed.groups, threshold: threshold)
     }
 
     /// What waits for nothing but time.
@@ -236,7 +245,7 @@ package struct FleetPlanner {
 
     private func planCopies(_ plan: inout Plan) {
         var effects: [BackendID: DrainEffect] = [:]
-        var targets: [BackendID: [BackendID: Int64]] = [:]
+        var targets: [BackendID: [BackendID: Plan.Effect]] = [:]
         var room = standings
         for group in observed.groups {
             guard let bucket = observed.fleet.buckets.first(where: { $0.id == group.bucket }) else { continue }
@@ -261,7 +270,8 @@ package struct FleetPlanner {
                 var effect = effects[record.id] ?? DrainEffect(backend: record.name)
                 if index < decision.targets.count {
                     effect.move.add(group.versions, group.bytes)
-                    targets[record.id, default: [:]][decision.targets[index], default: 0] += group.versions
+                    targets[record.id, default: [:]][decision.targets[index], default: Plan.Effect()].add(
+                        group.versions, group.bytes)
                 } else if decision.dooms.contains(record.id) {
                     effect.drop.add(group.versions, group.bytes)
                 }
@@ -276,14 +286,12 @@ package struct FleetPlanner {
         let names = Dictionary(standings.map { ($0.id, $0.name) }) { first, _ in first }
         plan.drains = effects.map { id, effect in
             var effect = effect
-            if let standing = standings.first(where: { $0.id == id }), let limit = standing.limits.egress {
-                effect.egressLeft = ByteCount(max(0, limit.value - standing.monthly.egress))
-            }
+            effect.demands = MonthlyDemand.of(effect, received: targets[id] ?? [:], standings: standings)
             effect.estimate = MoveEstimate.of(
                 effect.move, policy: desired.backend(effect.backend)?.drain ?? DrainPolicy(),
                 rate: observed.pace.rates[id] ?? observed.pace.rates.values.reduce(into: MoveRate()) { $0 += $1 })
             effect.targets = (targets[id] ?? [:]).map {
-                DrainEffect.Share(backend: names[$0.key] ?? "?", copies: $0.value)
+                DrainEffect.Share(backend: names[$0.key] ?? "?", copies: $0.value.copies)
             }
             .sorted { ($1.copies, $0.backend) < ($0.copies, $1.backend) }
             return effect

@@ -87,8 +87,8 @@ package struct DrainEffect: Sendable, Equatable {
     package var targets: [Share] = []
     /// Enough verified copies elsewhere.
     package var drop = Plan.Effect()
-    /// What this month still allows to be read from the backend; nil: no limit is declared.
-    package var egressLeft: ByteCount?
+    /// Where months are limited: what it needs of them, beside what is left.
+    package var demands: [MonthlyDemand] = []
     /// nil: nothing was measured yet, and no bandwidth is declared.
     package var estimate: MoveEstimate?
     package struct Share: Sendable, Equatable {

@@ -66,7 +66,16 @@ package enum PlanJSONRenderer {
     private static func drain(_ drain: DrainEffect) -> JSONValue {
         .object([
             ("estimatedSeconds", drain.estimate.map { .int($0.duration.components.seconds) } ?? .null),
-            ("egressLeftBytes", drain.egressLeft.map { .int($0.value) } ?? .null),
+            (
+                "monthly",
+                .array(
+                    drain.demands.map {
+                        .object([
+                            ("backend", .string($0.backend)), ("kind", .string($0.kind.rawValue)),
+                            ("needed", .int($0.needed)), ("left", .int($0.left)),
+                        ])
+                    })
+            ),
             ("backend", .string(drain.backend)), ("move", effect(drain.move)), ("drop", effect(drain.drop)),
             (
                 "targets",

@@ -50,12 +50,7 @@ package struct PlanTextRenderer {
                     separator: ", ")
                 lines.append("      " + row("move", drain.move.copies, drain.move.bytes) + "-> \(shares)")
             }
-            if let left = drain.egressLeft, drain.move.copies > 0 {
-                let verdict = left < drain.move.bytes ? "more than" : "within"
-                lines.append(
-                    "      " + padded("egress", 9) + right("", 15) + " " + right(drain.move.bytes.description, 9)
-                        + "  \(verdict) the \(left) that are left this month; copies elsewhere are read first")
-            }
+            lines += drain.demands.map { "      " + text($0) }
             if let estimate = drain.estimate {
                 lines.append("      " + padded("time", 9) + "\(estimate.text), with \(estimate.basis)")
             }
@@ -70,6 +65,16 @@ package struct PlanTextRenderer {
                     + text(blocker))
         }
         return lines
+    }
+
+    private func text(_ demand: MonthlyDemand) -> String {
+        func amount(_ value: Int64) -> String {
+            demand.kind == .requests ? Grouped.number(value) : ByteCount(value).description
+        }
+        let verdict = demand.isEnough ? "within" : "more than"
+        let hint = demand.kind == .egress ? "; copies elsewhere are read first" : ""
+        return padded(demand.kind.rawValue, 9) + right("", 15) + " " + right(amount(demand.needed), 9)
+            + "  of \(demand.backend), \(verdict) the \(amount(demand.left)) that are left this month\(hint)"
     }
 
     private func row(_ verb: String, _ copies: Int64, _ bytes: ByteCount) -> String {
