@@ -239,6 +239,21 @@ import Transfer
         #expect(text.contains("900 B  of c, within the 2.0 kB that are left this month"), "\(text)")
     }
 
+    @Test func `sole copies on a backend that does not answer are blockers, not moves`() throws {
+        var state = observed(
+            [record(1, "a"), record(2, "b"), record(3, "c")],
+            groups: [group([1], versions: 7, bytes: 70), group([1, 2], versions: 5, bytes: 50)])
+        state.probes[BackendID(1)] = .failed(StoreError(.unreachable, mayArriveLate: false, evidence: "refused"))
+        for drained in [true, false] {
+            let first = spec("a", drained ? .draining : .active)
+            let plan = FleetPlanner(desired: desired([first, spec("b"), spec("c")]), observed: state).plan()
+            let blocker = try #require(plan.blockers.first { $0.reason == .sourceUnreadable })
+            #expect(blocker.copies == 7 && blocker.message.contains("the only copies are on a, which cannot be read"))
+            #expect("\(blocker.subject)" == (drained ? "backend/a" : "bucket/photos"))
+            #expect(plan.drains.reduce(0) { $0 + $1.move.copies } + plan.repair.copies == 5, "the others have a source")
+        }
+    }
+
     @Test func `a backend that vanished from the files is kept, and its copies neither count nor go`() {
         let state = observed(
             [record(1, "a"), record(2, "b"), record(3, "c")], groups: [group([1, 2], versions: 5, bytes: 50)])

@@ -181,7 +181,13 @@ struct ServeCommand {
 
     private func adminHandler(_ state: ServeState) -> AdminHandler {
         let catalog = instance.catalog
-        return AdminHandler(metrics: instance.metrics) {
+        let instance = instance
+        let status: @Sendable () async -> JSONValue? = {
+            do throws(CommandFailure) { return StatusRenderer.json(try await StatusCommand.read(instance)) } catch {
+                return nil
+            }
+        }
+        return AdminHandler(metrics: instance.metrics, status: status) {
             var reasons: [String] = []
             if state.isStopping { reasons.append("the server is stopping") }
             if !state.isAccepted { reasons.append("no spec has been accepted yet") }

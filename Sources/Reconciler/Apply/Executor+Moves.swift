@@ -120,6 +120,7 @@ extension Executor {
         switch result {
         case .done(let moved, let doomed):
             outcome.moved += moved
+            outcome.movedBytes += Int64(moved) * claimed.placed.version.size
             outcome.doomed += doomed
             try await ledgers.moves.release(version, token: token, retryAfter: nil, evidence: nil)
         case .paused:
@@ -130,6 +131,7 @@ extension Executor {
                 version, token: token, retryAfter: limits.workBackoff, evidence: "blocked")
         case .ceilingReached(let moved):
             outcome.moved += moved
+            outcome.movedBytes += Int64(moved) * claimed.placed.version.size
             try await ledgers.moves.release(version, token: token, retryAfter: nil, evidence: nil)
         case .failed(let evidence):
             outcome.failures += 1

@@ -65,6 +65,7 @@ extension Executor {
                 }
                 if case .done(let copies, let doomed) = result {
                     outcome.moved += copies
+                    outcome.movedBytes += Int64(copies) * one.placed.version.size
                     outcome.doomed += doomed
                 }
                 // Without a row for a later attempt: what cannot move now need not move.

@@ -40,6 +40,7 @@ package struct ReconcilerLedgers: Sendable {
 /// What a pass did, for deciding whether to go on at once, and for conditions.
 package struct PassOutcome: Sendable, Equatable {
     package var moved = 0
+    package var movedBytes: Int64 = 0
     package var doomed = 0
     package var deleted = 0
     package var phaseSteps = 0
@@ -53,6 +54,7 @@ package struct PassOutcome: Sendable, Equatable {
 
     package static func += (a: inout PassOutcome, b: PassOutcome) {
         a.moved += b.moved
+        a.movedBytes += b.movedBytes
         a.doomed += b.doomed
         a.deleted += b.deleted
         a.phaseSteps += b.phaseSteps

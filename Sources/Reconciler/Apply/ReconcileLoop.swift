@@ -118,6 +118,7 @@ package struct ReconcileLoop: Sendable {
         )
         .conditions()
         try await ledgers.status.publish(conditions, events: outcome.events)
+        metrics?.count(outcome)
         if let metrics {
             metrics.record(
                 after, conditions, next, try await ledgers.inventory.inventories(), took: elapsed() - began)
@@ -135,6 +136,7 @@ package struct ReconcileLoop: Sendable {
         guard hasLooked.current else { return (plan, PassOutcome()) }
         let outcome = try await executor().move(
             planner, plan, desired: desired, observed: observed, trims: isTrimDue(plan), time: time)
+        metrics?.count(outcome)
         if !outcome.events.isEmpty { try await ledgers.status.publish([], events: outcome.events) }
         return (plan, outcome)
     }

@@ -250,17 +250,22 @@ package struct FleetPlanner {
         for group in observed.groups {
             guard let bucket = observed.fleet.buckets.first(where: { $0.id == group.bucket }) else { continue }
             let factor = desired.replication(of: bucket.name).factor
-            let decision = VersionPlanner.decide(
+            var sources: [String] = []
+            var decision = VersionPlanner.decide(
                 holders: group.holders, suspects: group.suspects, factor: factor, size: group.largest, roles: roles,
                 standings: room,
                 routing: desired.fleet.routing)
+            if let silent = unreadable(group), decision.blocked != nil || !decision.targets.isEmpty {
+                decision = VersionDecision(targets: [], dooms: [], blocked: .sourceUnreadable)
+                sources = silent
+            }
             let leaving = observed.fleet.backends.filter { record in
                 (group.holders + group.suspects).contains(record.id) && roles[record.id] == .leaving
             }
             for (target, spec) in decision.targets.map({ ($0, group.bytes) }) {
                 if let index = room.firstIndex(where: { $0.id == target }) { room[index].occupied += spec }
             }
-            block(&plan, group, decision, bucket.name, factor, leaving)
+            block(&plan, group, decision, bucket.name, factor, leaving, sources)
             if leaving.isEmpty {
                 plan.repair.add(
                     Int64(decision.targets.count) * group.versions,
@@ -299,9 +304,15 @@ package struct FleetPlanner {
         plan.blockers = FleetPlanner.merged(plan.blockers)
     }
 
+    /// Who has the copies of a group, if none of them can be read; nil if one can, or nobody has any.
+    private func unreadable(_ group: CopyGroup) -> [String]? {
+        let holders = (group.holders + group.suspects).compactMap { observed.fleet.backend($0) }
+        return holders.isEmpty || holders.contains { observed.isTrusted($0) } ? nil : holders.map(\.name)
+    }
+
     private func block(
         _ plan: inout Plan, _ group: CopyGroup, _ decision: VersionDecision, _ bucket: String, _ factor: Int,
-        _ leaving: [BackendRecord]
+        _ leaving: [BackendRecord], _ silent: [String]
     ) {
         guard let reason = decision.blocked else { return }
         let available = roles.values.filter { $0 == .staying }.count
@@ -309,7 +320,9 @@ package struct FleetPlanner {
             switch reason {
             case .insufficientRoom:
                 "bucket \(bucket): no backend has room for the largest object (\(group.largest)). Raise a quota or add a backend."
-            case .sourceUnreadable: "bucket \(bucket): no live copy is left to read from."
+            case .sourceUnreadable where silent.isEmpty: "bucket \(bucket): no live copy is left to read from."
+            case .sourceUnreadable:
+                "bucket \(bucket): the only copies are on \(silent.joined(separator: ", ")), which cannot be read now. Bring it back, or give it up with removal.abandon."
             default: "bucket \(bucket) needs \(factor) backends, has \(available). Add a backend, or lower the factor."
             }
         let subjects = leaving.isEmpty ? [Subject(.bucket, bucket)] : leaving.map { Subject(.backend, $0.name) }
