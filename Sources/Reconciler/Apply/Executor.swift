@@ -92,7 +92,7 @@ package struct Executor: Sendable {
 
     /// What is short: markers, phases, housekeeping, deletion, inventory. Not to be cancelled in the middle.
     package func control(
-        _ plan: Plan, desired: DesiredState, observed: ObservedState
+        _ plan: Plan, desired: DesiredState, observed: ObservedState, time: PassTime
     ) async throws(CatalogError) -> PassOutcome {
         var outcome = PassOutcome()
         if plan.isSuspended { return outcome }
@@ -102,7 +102,7 @@ package struct Executor: Sendable {
         try await abandon(plan, observed, &outcome)
         for record in observed.fleet.backends
         where observed.isTrusted(record) && !record.isAbandoned && (record.isDeclared || record.phase != .active) {
-            try await delete(on: record, desired, &outcome)
+            try await delete(on: record, desired, time, &outcome)
         }
         try await takeInventory(observed, desired, &outcome)
         if observed.mayDestroy { try await retire(plan, observed, &outcome) }
@@ -221,10 +221,11 @@ package struct Executor: Sendable {
     // MARK: Deletion
 
     private func delete(
-        on record: BackendRecord, _ desired: DesiredState, _ outcome: inout PassOutcome
+        on record: BackendRecord, _ desired: DesiredState, _ time: PassTime, _ outcome: inout PassOutcome
     ) async throws(CatalogError) {
         let deleter = CopyDeleter(context: context)
-        for _ in 0..<limits.batchesMax {
+        // One batch in any case, so that a slow backend does not keep the others' from being deleted.
+        repeat {
             let token = context.identifiers.makeLeaseToken()
             let claimed = try await ledgers.deletions.claimDoomed(
                 backend: record.id, limit: limits.deleteBatch, token: token, lease: limits.deleteLease)
@@ -255,7 +256,8 @@ package struct Executor: Sendable {
                 }
             }
             if claimed.count < limits.deleteBatch { return }
-        }
+        } while !time.isOver
+        outcome.isUnfinished = true
     }
 }
 

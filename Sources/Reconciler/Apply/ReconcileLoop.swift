@@ -74,9 +74,9 @@ package struct ReconcileLoop: Sendable {
     ) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
         do throws(CatalogError) {
             switch scope {
-            case .control: return try await pass(desired, specProblem, nil)
+            case .control: return try await pass(desired, specProblem, moves: false, isInterrupted)
             case .movement: return try await movement(desired, time(isInterrupted))
-            case .whole: return try await pass(desired, specProblem, time(isInterrupted))
+            case .whole: return try await pass(desired, specProblem, moves: true, isInterrupted)
             }
         } catch {
             // The database that comes back may be another.
@@ -90,27 +90,28 @@ package struct ReconcileLoop: Sendable {
         PassTime(limits: limits, elapsed: elapsed, isInterrupted: isInterrupted, pause: sleep)
     }
 
-    /// Control, with movement in between if there is time for it.
     private func pass(
-        _ desired: DesiredState, _ specProblem: SpecProblem?, _ time: PassTime?
+        _ desired: DesiredState, _ specProblem: SpecProblem?, moves: Bool,
+        _ isInterrupted: @escaping @Sendable () -> Bool
     ) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
         let began = elapsed()
         let executor = executor()
         // A run of its own looks at everything anew; a server may go by what it counted a moment ago.
-        var before = try await observe(desired, readsEpochs: areEpochsDue(), countsAnew: time != nil)
+        var before = try await observe(desired, readsEpochs: areEpochsDue(), countsAnew: moves)
         var events: [EventRecord] = []
         if let event = try await executor.guardAgainstRewind(&before, desired) { events.append(event) }
         hasLooked.update { $0 = true }
         let planner = FleetPlanner(desired: desired, observed: before)
         let plan = planner.plan()
-        var outcome = try await executor.control(plan, desired: desired, observed: before)
-        if let time {
+        var outcome = try await executor.control(plan, desired: desired, observed: before, time: time(isInterrupted))
+        if moves {
             outcome += try await executor.move(
-                planner, plan, desired: desired, observed: before, trims: isTrimDue(plan), time: time)
+                planner, plan, desired: desired, observed: before, trims: isTrimDue(plan),
+                time: time(isInterrupted))
         }
         outcome.events += events
         let after =
-            outcome.hasProgressed ? try await observe(desired, readsEpochs: false, countsAnew: time != nil) : before
+            outcome.hasProgressed ? try await observe(desired, readsEpochs: false, countsAnew: moves) : before
         let next = outcome.hasProgressed ? FleetPlanner(desired: desired, observed: after).plan() : plan
         let conditions = StatusProjector(
             desired: desired, observed: after, plan: next, outcome: outcome, specProblem: specProblem,

@@ -13,9 +13,9 @@ package struct ReconcilerLimits: Sendable {
     package var deleteLease: Duration = .seconds(120)
     /// Rows that housekeeping takes at once.
     package var sweepBatch = 500
-    /// For so long a pass begins to move copies and to verify them; then the world is looked at again.
+    /// For so long a pass begins to move, verify and delete copies; then the world is looked at again.
     package var workTime: Duration = .seconds(20)
-    /// Batches of deletions on one backend in a pass.
+    /// Batches in which one pass ends rows of an abandoned backend.
     package var batchesMax = 8
     /// First and longest pause before a version that failed is tried again.
     package var workBackoff: Duration = .seconds(5)
