@@ -17,7 +17,7 @@ def converge(fleet, violations):
     # What is draining may go on doing so.
     fleet.factor = 2
     for backend in fleet.backends.values():
-        backend.state = "active"
+        backend.state, backend.removal = "active", ""
     fleet.write_spec()
     began = time.monotonic()
     for index in range(len(fleet.gateways)):
@@ -70,6 +70,11 @@ def check(fleet, workers, violations):
                 except botocore.exceptions.ClientError as error:
                     if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404 or None not in worker.keys[key]:
                         violations.append(f"at the end {key}: {error}; may be {sorted(map(str, worker.keys[key]))}")
+    pages = clients[0].get_paginator("list_objects_v2").paginate(Bucket="chaos")
+    listed = {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+    for key, possible in sorted((key, possible) for worker in workers for key, possible in worker.keys.items()):
+        if key in listed and possible == {None} or key not in listed and None not in possible:
+            violations.append(f"the listing {'has' if key in listed else 'lacks'} {key}, which may be {sorted(map(str, possible))}")
     drift = fleet.sql("""
         SELECT count(*) FROM (SELECT backend_id, sum(writing_copies) a, sum(writing_bytes) b, sum(live_copies) c, sum(live_bytes) d,
             sum(doomed_copies) e, sum(doomed_bytes) f FROM backend_usage GROUP BY 1) u FULL JOIN (SELECT backend_id,

@@ -148,10 +148,10 @@ class Fleet:
         with open(f"{self.folder}/gateway{index}.log", "ab") as log:
             self.gateways[index] = subprocess.Popen([SLUICE, "serve"], env={**self.environment(index), "SLUICE_CRASH_AT": crash_at}, stdout=log, stderr=log)
 
-    def restart_ended(self, violations):
-        """As a supervisor would; but no fault of the schedule is a reason for a gateway to end."""
+    def restart_ended(self, violations, armed=()):
+        """As a supervisor would; but no fault of the schedule is a reason for a gateway to end, unless it is armed with a crash point."""
         for index, gateway in enumerate(self.gateways):
-            if gateway.poll() is not None:
+            if index not in armed and gateway.poll() is not None:
                 with open(f"{self.folder}/gateway{index}.log", encoding="utf-8", errors="replace") as log:
                     last = log.readlines()[-1:]
                 violations.append(f"gateway{index} ended by itself with {gateway.returncode}; its log's end: {''.join(last).strip()}")
@@ -163,11 +163,11 @@ class Fleet:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[index][1]}/readyz", timeout=2) as answer:
             return answer.status == 200
 
-    def client(self, index):
+    def client(self, index, patience=15):
         # One attempt an operation: one that is repeated silently may have happened although its last answer says 503.
         return boto3.client(
             "s3", endpoint_url=f"http://127.0.0.1:{self.ports[index][0]}", aws_access_key_id="chaoskey", aws_secret_access_key="chaossecret",
-            region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=15, max_pool_connections=2))
+            region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}, connect_timeout=3, read_timeout=patience, max_pool_connections=2))
 
     def close(self, keeps):
         gateways = [gateway for gateway in self.gateways if gateway]

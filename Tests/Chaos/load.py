@@ -32,20 +32,31 @@ class Worker(threading.Thread):
         clients = [self.fleet.client(index) for index in range(len(self.fleet.gateways))]
         while not self.stop.is_set():
             key = self.random.choice(list(self.keys))
-            client = self.random.choice(clients)
+            client = self.choose(clients)
             kind = self.random.choices(["put", "multipart", "get", "delete"], [40, 6, 40, 14])[0]
-            try:
-                getattr(self, kind)(client, key)
-                self.tally[kind + " ok"] += 1
-            except botocore.exceptions.ClientError as error:
-                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-                self.tally[f"{kind} {status}"] += 1
-                if status < 500 and not (kind == "get" and status == 404) and error.response["Error"]["Code"] not in ("NoSuchUpload", "RequestTimeout"):
-                    self.violations.append(f"{kind} {key}: {error}")
-                time.sleep(0.05)
-            except (botocore.exceptions.BotoCoreError, OSError):
-                self.tally[f"{kind} no answer"] += 1
-                time.sleep(0.1)
+            self.operate(kind, client, key)
+
+    def choose(self, clients):
+        """Any gateway; one that is stopped for long gets a request now and then."""
+        client = self.random.choice(clients)
+        stopped = self.fleet.stopped
+        if stopped is not None and client is clients[stopped] and self.random.random() < 0.95:
+            return clients[(stopped + 1) % len(clients)]
+        return client
+
+    def operate(self, kind, client, key):
+        try:
+            getattr(self, kind)(client, key)
+            self.tally[kind + " ok"] += 1
+        except botocore.exceptions.ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            self.tally[f"{kind} {status}"] += 1
+            if status < 500 and not (kind == "get" and status == 404) and error.response["Error"]["Code"] not in ("NoSuchUpload", "RequestTimeout"):
+                self.violations.append(f"{kind} {key}: {error}")
+            time.sleep(0.05)
+        except (botocore.exceptions.BotoCoreError, OSError):
+            self.tally[f"{kind} no answer"] += 1
+            time.sleep(0.1)
 
     def tag(self, key, size):
         self.serial += 1
@@ -116,3 +127,25 @@ class Worker(threading.Thread):
             raise
         if not self.matches(key, body):
             self.violations.append(f"get {key}: {len(body)} bytes beginning {body[:40]!r} are none of {sorted(map(str, possible))}")
+
+
+class LargeWorker(Worker):
+    """One object that is larger than what is moved in one piece (TransferLimits.movePartSize), written and read now and then."""
+
+    SIZE = 70 << 20
+
+    def __init__(self, fleet, number, seed, stop, tally, violations):
+        super().__init__(fleet, number, seed, stop, tally, violations)
+        self.keys = {f"large/k{number}": {None}}
+
+    def run(self):
+        clients = [self.fleet.client(index, patience=30) for index in range(len(self.fleet.gateways))]
+        key, = self.keys
+        while not self.stop.wait(self.random.uniform(2, 12)):
+            # Gateways die often while this is under way: it is written until it is there.
+            kind = "put_large" if None in self.keys[key] else self.random.choice(["put_large", "get", "get"])
+            self.operate(kind, self.choose(clients), key)
+
+    def put_large(self, client, key):
+        tag = self.tag(key, self.SIZE)
+        self.attempt(key, tag, lambda: self.write(key, tag, lambda: client.put_object(Bucket="chaos", Key=key, Body=content(tag, self.SIZE))))
