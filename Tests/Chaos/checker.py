@@ -12,6 +12,9 @@ from fleet import SLUICE, eventually
 CONVERGENCE_LIMIT = float(os.environ.get("SLUICE_CHAOS_LIMIT", "480"))
 
 
+RETIRED = "SELECT id FROM backend WHERE phase = 'retired'"
+
+
 def converge(fleet, violations):
     """Every backend is wanted again, two copies of each object; within the leases of killed workers nothing may be left to do."""
     # What is draining may go on doing so.
@@ -47,7 +50,7 @@ def take_inventory(fleet, violations):
 
     def is_clean():
         # Open uploads without a row are shown and not touched: nobody knows whose they are.
-        left = fleet.sql("SELECT count(*) FROM orphan WHERE NOT is_upload"), fleet.sql("SELECT count(*) FROM copy WHERE state = 'doomed' AND NOT seen_absent")
+        left = fleet.sql(f"SELECT count(*) FROM orphan WHERE NOT is_upload AND backend_id NOT IN ({RETIRED})"), fleet.sql("SELECT count(*) FROM copy WHERE state = 'doomed' AND NOT seen_absent")
         is_clean.last = f"round {fleet.sql(rounds)} of {wanted}; orphans, copies to delete: {left}"
         return int(fleet.sql(rounds)) >= wanted and left == ("0", "0")
 
@@ -94,6 +97,11 @@ def check(fleet, workers, violations):
         SELECT string_agg(DISTINCT b.name, ', ') FROM copy c JOIN backend b ON b.id = c.backend_id WHERE b.phase = 'retired' AND c.state <> 'gone'""")
     if left:
         violations.append(f"retired, and rows name copies there: {left}")
+    left = fleet.sql(f"""
+        SELECT string_agg(one, '; ') FROM (SELECT b.name || ': ' || count(*) || ', one of them ' || min(o.physical_key) FROM orphan o
+            JOIN backend b ON b.id = o.backend_id WHERE b.id IN ({RETIRED}) GROUP BY b.name) x(one)""")
+    if left:
+        violations.append(f"orphans of retired backends, which nobody will look at again: {left}")
     lost = fleet.sql("SELECT count(*) FROM lost_object")
     if lost != "0":
         violations.append(f"{lost} objects were given up, though only backends without a sole copy were to be")

@@ -8,6 +8,7 @@ without an arrangement gets all of them in turn. One that is not hit within its 
 import collections
 import contextlib
 import dataclasses
+import glob
 import random
 import re
 import signal
@@ -15,7 +16,7 @@ import subprocess
 import threading
 import time
 
-from fleet import SLUICE, eventually
+from fleet import ROOT, SLUICE, eventually
 
 # What a dead or stopped process still holds so long after its end is taken from it: its leases last up to 300 s, half an hour for a
 # scrub, and the next point is not to wait for them. At the end of a run nobody helps: there they run out by themselves.
@@ -63,6 +64,17 @@ def points_of(binary):
     if not names:
         raise RuntimeError(f"{binary} did not list its crash points: {done.stderr}")
     return names
+
+
+def unreachable():
+    """Points that the source declares and no place in it reaches: nothing is to be waited for."""
+    with open(ROOT + "/Sources/Transfer/CrashPoint.swift", encoding="utf-8") as file:
+        declared = dict(re.findall(r'case (\w+) = "([a-z-]+)"', file.read()))
+    reached = set()
+    for path in glob.glob(ROOT + "/Sources/**/*.swift", recursive=True):
+        with open(path, encoding="utf-8") as file:
+            reached.update(re.findall(r"\breached\(\.(\w+)\)", file.read()))
+    return {name for case, name in declared.items() if case not in reached}
 
 
 class Leases:
@@ -136,6 +148,7 @@ class CrashSchedule:
         self.points = points_of(SLUICE)
         for name in ARRANGEMENTS.keys() - set(self.points):
             violations.append(f"{name} is arranged for, and no crash point of {SLUICE}")
+        self.unreachable = unreachable()
         self.hits, self.missed = collections.Counter(), collections.Counter()
         # Indices of gateways that are to crash. Who changes this or `fleet.stopped` has the lock.
         self.armed, self.lock = set(), threading.Lock()
@@ -148,7 +161,7 @@ class CrashSchedule:
         stops.start()
         try:
             while True:
-                order = [point for point in self.points if not self.missed[point]]
+                order = [point for point in self.points if not self.missed[point] and point not in self.unreachable]
                 self.random.shuffle(order)
                 for point in order:
                     if self.hits[point] and time.monotonic() > end:
@@ -242,7 +255,8 @@ class CrashSchedule:
     def print_tally(self):
         print("crash points, and how often a process died there:")
         for point in self.points:
-            print(f"  {self.hits[point]:6} {point}" + ("  NOT HIT" if not self.hits[point] else ""))
+            why = ": nothing in Sources reaches it" if point in self.unreachable else ""
+            print(f"  {self.hits[point]:6} {point}" + (f"  NOT HIT{why}" if not self.hits[point] else ""))
 
     @property
     def has_hit_all(self):

@@ -8,6 +8,8 @@ and Postgres say to each other. Then all faults stop; it must converge, and the 
 - each object is what its history allows: nothing acknowledged is lost, nothing deleted comes back, no byte is another's
 - counters equal rows; each current version has its copies; each live row has its bytes; no bytes are there that no row names: what a
   crash of Postgres left behind without its intent, the inventory has found and removed
+
+With --crash-points another schedule runs: every crash point is hit with SIGKILL, see crash_points.py.
 """
 
 import argparse
@@ -50,7 +52,7 @@ def main():
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--workers", type=int, default=6)
     parser.add_argument("--crash-points", action="store_true", help="hit every named crash point with SIGKILL, three gateways at once; see crash_points.py")
-    parser.add_argument("--point-limit", type=float, default=150, metavar="SECONDS", help="how long a crash point is waited for")
+    parser.add_argument("--point-limit", type=float, default=120, metavar="SECONDS", help="how long a crash point is waited for")
     modes = postgres_proxy.MODES + postgres_proxy.CONNECTION_MODES
     parser.add_argument(
         "--postgres-faults", default=None, metavar="MODES",
