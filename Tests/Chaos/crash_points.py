@@ -21,6 +21,8 @@ from fleet import ROOT, SLUICE, eventually
 # What a dead or stopped process still holds so long after its end is taken from it: its leases last up to 300 s, half an hour for a
 # scrub, and the next point is not to wait for them. At the end of a run nobody helps: there they run out by themselves.
 LEASE_PATIENCE = 10
+# Gateways look at their files every second. Some of them is up for so long even while others die.
+EDIT_PATIENCE = 30
 # A writer's rows are its own for 120 s (TransferLimits), a deleter's, too.
 STOP_SECONDS = (125, 140)
 
@@ -153,6 +155,8 @@ class CrashSchedule:
         # Indices of gateways that are to crash. Who changes this or `fleet.stopped` has the lock.
         self.armed, self.lock = set(), threading.Lock()
         self.leases = Leases(fleet)
+        # The last edit of the spec that was seen to be in force.
+        self.taken_up = None
 
     def run(self, minutes):
         """All points once in any case, then again until the time is over."""
@@ -191,7 +195,20 @@ class CrashSchedule:
         self.leases.end_old()
         with contextlib.suppress(RuntimeError):
             self.edits.finish_removals()
+        with contextlib.suppress(RuntimeError):
+            self.see_edits_taken_up()
         self.fleet.restart_ended(self.violations, self.armed)
+
+    def see_edits_taken_up(self):
+        waited = time.monotonic() - self.fleet.edited_at
+        if self.taken_up == self.fleet.edit or waited < EDIT_PATIENCE:
+            return
+        if self.fleet.is_edit_in_force():
+            self.taken_up = self.fleet.edit
+            return
+        self.violations.append(f"an edit was not taken up by any gateway within {waited:.0f} s, at {time.strftime('%H:%M:%S')}")
+        # Once more, so that the run goes on.
+        self.fleet.write_spec()
 
     # MARK: One point
 

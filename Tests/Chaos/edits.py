@@ -23,6 +23,8 @@ class Edits:
     def __init__(self, fleet, seed, counts):
         self.fleet, self.random, self.counts = fleet, random.Random(seed + 3), counts
         self._serial, self._since = 0, 0.0
+        # What was to be abandoned, and was not: `removal` by name.
+        self._taken_back = {}
 
     def wait(self):
         """Load brings the point by itself."""
@@ -132,18 +134,28 @@ class Edits:
             self.fleet.factor = 2
             self.fleet.write_spec()
 
+    def _is_abandoned(self, name):
+        return self.fleet.sql(f"SELECT abandoned_at IS NOT NULL FROM backend WHERE name = '{name}'") == "t"
+
     def finish_removals(self):
         """What is retired comes back under another name; an abandonment that was refused is taken back."""
+        for name, removal in self._taken_back.items():
+            # It was abandoned in the moment in which that was taken back, and such a spec is refused.
+            if self.fleet.backends[name].state == "active" and self._is_abandoned(name):
+                self.fleet.backends[name].state, self.fleet.backends[name].removal = "removed", removal
+                self.fleet.write_spec()
         for name in self.removals():
             if self.phase(name) == "retired":
                 self._return(name)
             elif "abandon" in self.fleet.backends[name].removal and time.monotonic() - self._since > _ABANDON_PATIENCE:
-                if self.fleet.sql(f"SELECT abandoned_at IS NULL FROM backend WHERE name = '{name}'") == "t":
+                if not self._is_abandoned(name):
+                    self._taken_back[name] = self.fleet.backends[name].removal
                     self.fleet.backends[name].state, self.fleet.backends[name].removal = "active", ""
                     self.fleet.write_spec()
 
     def _return(self, name):
         self._serial += 1
+        self._taken_back.pop(name, None)
         old = self.fleet.backends.pop(name)
         prefix = ""
         if "abandon" in old.removal:

@@ -106,7 +106,7 @@ class Fleet:
         """Where the files of a backend's objects are."""
         return f"{self.folder}/{backend.place}" + ("/data" if backend.place in self.proxies else "")
 
-    def text(self, backends):
+    def text(self, backends, number):
         text = (
             "apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: chaos }\nspec:\n"
             f"  replication: {{ factor: {self.factor}, repairDelay: 5s }}\n  reconcile: {{ interval: 1s }}\n{self.spec}"
@@ -114,7 +114,7 @@ class Fleet:
             "---\napiVersion: sluice/v1\nkind: Bucket\n"
             "metadata: { name: chaos }\nspec:\n  credentials: [ { accessKeyId: chaoskey, secretAccessKey: chaossecret } ]\n"
             # The number keeps each edit from being an old file that comes back.
-            f"# edit {time.time_ns()}\n")
+            f"# edit {number}\n")
         for name, backend in backends.items():
             text += f"---\napiVersion: sluice/v1\nkind: Backend\nmetadata: {{ name: {name} }}\nspec:\n  state: {backend.state}\n"
             if backend.place in self.proxies:
@@ -130,10 +130,18 @@ class Fleet:
 
     def write_spec(self, backends=None, folder="specs"):
         """What is in force, or in another folder what is only to be asked about."""
+        number = time.time_ns()
         os.makedirs(f"{self.folder}/{folder}", exist_ok=True)
         with open(f"{self.folder}/{folder}.new", "w", encoding="utf-8") as file:
-            file.write(self.text(self.backends if backends is None else backends))
+            file.write(self.text(self.backends if backends is None else backends, number))
         os.rename(f"{self.folder}/{folder}.new", f"{self.folder}/{folder}/fleet.yaml")
+        if folder == "specs":
+            self.edit, self.edited_at = number, time.monotonic()
+
+    def is_edit_in_force(self):
+        """Whether some gateway has taken up what was written last."""
+        last = self.sql("SELECT redacted_text FROM spec_revision ORDER BY revision DESC LIMIT 1")
+        return f"# edit {self.edit}\n" in last
 
     def environment(self, index):
         database = postgres_proxy.proxied(self.url, self.postgres.port) if self.postgres else self.url
