@@ -95,7 +95,8 @@ class Leases:
         self.fleet, self._noted, self._lock = fleet, [], threading.Lock()
 
     def note(self):
-        held = " UNION ".join(f"SELECT {token} FROM {table} WHERE {where} AND {until} > clock_timestamp()" for table, token, until, where, _ in self.HOLDERS)
+        held = " UNION ".join(
+            f"SELECT {token} FROM {table} WHERE {where} AND {until} > clock_timestamp()" for table, token, until, where, _ in self.HOLDERS)
         with contextlib.suppress(RuntimeError):
             tokens = self.fleet.sql(f"SELECT DISTINCT t FROM ({held}) x(t) WHERE t IS NOT NULL").split()
             with self._lock:
@@ -217,7 +218,12 @@ class CrashSchedule:
         count = self.random.randint(1, arrangement.most)
         began = time.monotonic()
         self.arm(point, count, arrangement)
-        upcoming = began
+        if self.fleet.postgres and self.random.random() < 0.5:
+            # It waits for its requests in the background.
+            self.counts["fail a connection of Postgres"] += 1
+            self.faults.fail_a_connection_of_Postgres(edits=False)
+        # While they start, or once they are up.
+        upcoming = began + self.random.choice([0, 3])
         dead = []
         while not dead and time.monotonic() - began < self.limit:
             if count > 1 and time.monotonic() - began > self.limit / 2:

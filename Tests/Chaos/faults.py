@@ -54,7 +54,7 @@ class Chaos:
         with contextlib.suppress(RuntimeError):
             self.fleet.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
 
-    def fail_a_connection_of_Postgres(self):
+    def fail_a_connection_of_Postgres(self, edits=True):
         mode = self.random.choice(self.fleet.postgres_modes)
         self.counts["  " + mode] += 1
         # A gateway waits 30 s for a reply; one in ten comes too late for that.
@@ -69,7 +69,7 @@ class Chaos:
         # What load does not call by itself.
         if targets == ("accept_v",):
             self.fleet.write_spec()
-        if targets == ("change_phase_v",):
+        if targets == ("change_phase_v",) and edits:
             self.random.choice([self.drain, self.undrain])()
 
     def fail_a_backend(self):

@@ -52,7 +52,7 @@ def main():
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--workers", type=int, default=6)
     parser.add_argument("--crash-points", action="store_true", help="hit every named crash point with SIGKILL, three gateways at once; see crash_points.py")
-    parser.add_argument("--point-limit", type=float, default=120, metavar="SECONDS", help="how long a crash point is waited for")
+    parser.add_argument("--point-limit", type=float, default=180, metavar="SECONDS", help="how long a crash point is waited for")
     modes = postgres_proxy.MODES + postgres_proxy.CONNECTION_MODES
     parser.add_argument(
         "--postgres-faults", default=None, metavar="MODES",
