@@ -237,14 +237,9 @@ class CrashSchedule:
                 upcoming = time.monotonic() + arrangement.pause
             self.tick()
             time.sleep(0.1)
-            dead = [index for index in self.armed if self.fleet.gateways[index].poll() is not None]
+            dead = self.died(point, count)
         seconds = time.monotonic() - began
-        for index in dead:
-            status = self.fleet.gateways[index].returncode
-            if status == -signal.SIGKILL:
-                self.hits[point] += 1
-            else:
-                self.violations.append(f"gateway{index} was to die at {point}:{count}, and ended with {status}")
+        self.hits[point] += len(dead)
         names = ", ".join(f"gateway{index}" for index in dead) or "NOT HIT"
         print(f"  {time.strftime('%H:%M:%S')} {point}:{count} {names}, {seconds:.0f} s", flush=True)
         if not dead:
@@ -253,6 +248,17 @@ class CrashSchedule:
         # Dead for a moment, as with a supervisor.
         time.sleep(self.random.uniform(0, 1))
         self.disarm()
+
+    def died(self, point, count):
+        """Which armed gateways died there; one that ended in another way is started again with the same point."""
+        ended = [index for index in self.armed if self.fleet.gateways[index].poll() is not None]
+        dead = [index for index in ended if self.fleet.gateways[index].returncode == -signal.SIGKILL]
+        for index in set(ended) - set(dead):
+            status = self.fleet.gateways[index].returncode
+            self.violations.append(f"gateway{index} was to die at {point}:{count}, and ended with {status}")
+            with self.lock:
+                self.restart(index, f"{point}:{count}")
+        return dead
 
     def arm(self, point, count, arrangement):
         with self.lock:
