@@ -239,7 +239,8 @@ class CrashSchedule:
             time.sleep(0.1)
             dead = self.died(point, count)
         seconds = time.monotonic() - began
-        self.hits[point] += len(dead)
+        if dead:
+            self.hits[point] += len(dead)
         names = ", ".join(f"gateway{index}" for index in dead) or "NOT HIT"
         print(f"  {time.strftime('%H:%M:%S')} {point}:{count} {names}, {seconds:.0f} s", flush=True)
         if not dead:
