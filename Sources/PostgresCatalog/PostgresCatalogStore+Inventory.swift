@@ -7,7 +7,7 @@ extension PostgresCatalogStore: InventoryLedger {
         _ backend: BackendID, interval: Duration, token: LeaseToken, lease: Duration
     ) async throws(CatalogError) -> InventoryPosition? {
         let rows = try await write(
-            "SELECT round_now, place FROM begin_inventory_v1($1,$2,$3,$4)",
+            "SELECT round_now, place FROM begin_inventory_v2($1,$2,$3,$4)",
             [.int4(backend.raw), .int8(interval.milliseconds), .uuid(token.raw.uuid), .int8(lease.milliseconds)])
         guard rows.count > 0 else { return nil }
         let place = rows.text(0, 1)
@@ -16,7 +16,7 @@ extension PostgresCatalogStore: InventoryLedger {
 
     package func record(_ page: InventoryPage, lease: Duration) async throws(CatalogError) -> Int? {
         let rows = try await write(
-            "SELECT record_inventory_v1($1,$2,$3,$4,$5,$6,$7,$8,$9)",
+            "SELECT record_inventory_v2($1,$2,$3,$4,$5,$6,$7,$8,$9)",
             [
                 .int4(page.backend.raw), .uuid(page.token.raw.uuid), .int8(page.position.round),
                 .text(page.position.after ?? ""), page.through.map { .text($0) } ?? .null,

@@ -19,6 +19,7 @@ extension CatalogTables {
         }
         guard sole <= soleCopiesMax else { return .refused(soleCopies: Int64(sole)) }
         backends[backend]?.isAbandoned = true
+        forgetInventory(backend)
         return .abandoned(soleCopies: Int64(sole))
     }
 

@@ -136,6 +136,7 @@ extension CatalogTables {
         }
         backends[id]?.phase = to
         phaseSince[id] = now
+        if to == .retired { forgetInventory(id) }
         return .done
     }
 

@@ -35,7 +35,7 @@ extension CatalogTables {
         _ backend: BackendID, interval: Duration, token: LeaseToken, lease: Duration
     ) -> InventoryPosition? {
         var row = inventoryRows[backend] ?? InventoryRow()
-        guard row.leaseUntil <= now else { return nil }
+        guard row.leaseUntil <= now, isInventoried(backend) else { return nil }
         if row.finishedAt != nil {
             guard row.startedAt == Int64.min || row.startedAt <= now - interval.microseconds else { return nil }
             row.round += 1
@@ -49,8 +49,18 @@ extension CatalogTables {
         return InventoryPosition(round: row.round, after: row.after)
     }
 
+    private func isInventoried(_ backend: BackendID) -> Bool {
+        backends[backend].map { $0.phase != .retired && !$0.isAbandoned } ?? false
+    }
+
+    mutating func forgetInventory(_ backend: BackendID) {
+        inventoryRows[backend] = nil
+        orphanRows = orphanRows.filter { $0.key.backend != backend }
+    }
+
     mutating func record(_ page: InventoryPage, lease: Duration) -> Int? {
-        guard var row = inventoryRows[page.backend], row.token == page.token, row.round == page.position.round,
+        guard isInventoried(page.backend), var row = inventoryRows[page.backend], row.token == page.token,
+            row.round == page.position.round,
             row.finishedAt == nil
         else { return nil }
         let after = Array((page.position.after ?? "").utf8)

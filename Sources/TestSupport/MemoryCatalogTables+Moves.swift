@@ -118,8 +118,12 @@ extension CatalogTables {
 
     private func isResumable(_ row: CopyRow) -> Bool {
         guard let backend = backends[row.copy.backend], let until = row.leaseUntil else { return false }
+        let isLeaving = copies(of: row.copy.version).contains {
+            $0.copy.state == .live && backends[$0.copy.backend]?.phase == .draining
+        }
         return row.backendUploadID != nil && row.upload == nil
-            && until > now - Duration.seconds(86_400).microseconds && backend.phase == .active && backend.isDeclared
+            && until > now - Duration.seconds(isLeaving ? 86_400 : 900).microseconds && backend.phase == .active
+            && backend.isDeclared
             && versions[row.copy.version]?.isRetained == true
     }
 

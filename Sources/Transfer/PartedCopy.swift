@@ -117,6 +117,7 @@ struct PartedCopy: Sendable {
             // Nothing is there that could be gone on with.
             throw .outcome(.event(.copyFailed(.target(error))))
         }
+        context.crashPlan.reached(.afterMoveCreate)
         try await recorded { () async throws(CatalogError) in
             try await moves.record(upload: id, of: candidate.id, token: token)
         }

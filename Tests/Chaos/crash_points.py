@@ -46,12 +46,16 @@ LOAD = {name: Arrangement("wait", most) for name, most in {
 MOVES = {name: Arrangement("move", most) for name, most in {
     "after-move-intent": 8, "after-move-upload": 8, "after-move-commit": 8, "after-doom": 8}.items()}
 STEPS = {
+    "after-move-create": Arrangement("move_large", 1, True, 3),
     "after-move-part": Arrangement("move_large", 2, True, 3),
     "after-drain-start": Arrangement("move", 1, True),
     "after-drain-finish": Arrangement("finish_drain", 1, True, 2),
     "after-retiring": Arrangement("purge", 1, True, 3),
     "after-marker-delete": Arrangement("purge", 1, True, 3),
+    "after-retired": Arrangement("purge", 1, True, 3),
+    "after-marker-write": Arrangement("purge", 1, True, 3),
     "after-abandon": Arrangement("abandon", 1, True, 3),
+    "after-abandoned-end": Arrangement("abandon", 1, True, 3),
     "after-orphan-doom": Arrangement("leave_orphans", 3, True, 8),
 }
 ARRANGEMENTS = {**LOAD, **MOVES, **STEPS}
@@ -89,6 +93,7 @@ class Leases:
         ("copy", "claim_token", "claim_until", "state = 'doomed'", "'-infinity'"),
         ("inventory", "token", "lease_until", "true", "'-infinity'"),
         ("scrub", "token", "lease_until", "true", "'-infinity'"),
+        ("rebalance", "token", "lease_until", "true", "'-infinity'"),
     ]
 
     def __init__(self, fleet):

@@ -19,7 +19,7 @@ struct ServeCommand {
     private static let refreshPause: Duration = .seconds(2)
     static let watchPause: Duration = .seconds(1)
 
-    private let invocation: Invocation
+    let invocation: Invocation
     let instance: Instance
     let source: SpecSource
     private let listen: SocketAddress
@@ -49,6 +49,8 @@ struct ServeCommand {
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
         let signals = try signals()
+        // Before the files are read: what changes from here on is noticed by the watch.
+        let fingerprint = await source.fingerprint()
         let spec = try await source.loaded()
         for warning in spec.warnings {
             instance.logger.warning(warning.message, [("code", .string(warning.code.rawValue))])
@@ -62,11 +64,8 @@ struct ServeCommand {
         try start(gateway, listen)
         try await instance.prepareDatabase(patience: nil)
         try await patiently { () async throws(CommandFailure) in try await instance.verifyGate() }
-        let revision = try await patiently { () async throws(CommandFailure) in
-            try await SpecSource.accept(
-                spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
-        }
-        state.accept(spec.desired, digest: spec.digest)
+        let (accepted, seen, revision) = try await propose(spec, fingerprint)
+        state.accept(accepted.desired, digest: accepted.digest)
         instance.logger.info(
             "serving",
             [("listen", .string("\(listen)")), ("admin", .string("\(adminListen)")), ("revision", .int(revision))])
@@ -77,7 +76,7 @@ struct ServeCommand {
             group.addTask { await self.reconcile(.control, runtime, state, snapshots) }
             group.addTask { await self.reconcile(.movement, runtime, state, snapshots) }
             group.addTask { await self.refresh(state, snapshots) }
-            group.addTask { await self.watch(state) }
+            group.addTask { await self.watch(state, since: seen) }
             while let signal = await signals.next() {
                 if signal == SIGHUP {
                     await reload(state, because: "SIGHUP")
@@ -97,7 +96,7 @@ struct ServeCommand {
     }
 
     /// Again and again while the database does not answer: each of these steps may be repeated.
-    private func patiently<Answer>(
+    func patiently<Answer>(
         _ step: () async throws(CommandFailure) -> Answer
     ) async throws(CommandFailure) -> Answer {
         var pause = Duration.milliseconds(250)
@@ -172,7 +171,8 @@ struct ServeCommand {
         return GatewayServer(
             snapshots: snapshots,
             services: GatewayServices(
-                index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer),
+                index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer,
+                crashPlan: instance.crashPlan),
             settings: GatewaySettings(
                 region: try invocation.region(), domain: try invocation.value(.domain), tokenKey: tokenKey),
             environment: environment,

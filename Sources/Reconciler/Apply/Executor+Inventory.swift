@@ -11,7 +11,9 @@ extension Executor {
     ) async throws(CatalogError) {
         let interval = limits.inventoryInterval(quarantine: desired.fleet.safety.orphanQuarantine)
         for record in observed.fleet.backends {
-            guard let store = context.stores[record.id], observed.isConfirmed(record) else { continue }
+            guard let store = context.stores[record.id], observed.isConfirmed(record), !record.isAbandoned else {
+                continue
+            }
             try await lookThrough(record, store, interval, &outcome)
         }
         // A backend that is away may hold the marker that says that the catalog went back in time: then orphans are all that

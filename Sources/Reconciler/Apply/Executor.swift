@@ -145,6 +145,7 @@ package struct Executor: Sendable {
                     "cannot mark a backend", [("backend", .string(record.name)), ("error", .string(error.evidence))])
                 continue
             }
+            context.crashPlan.reached(.afterMarkerWrite)
             try await ledgers.fleet.recordMarked(record.id)
             outcome.phaseSteps += 1
         }
@@ -207,6 +208,7 @@ package struct Executor: Sendable {
             var ended = 0
             for _ in 0..<limits.batchesMax {
                 let some = try await ledgers.fleet.endAbandoned(backend, limit: limits.sweepBatch)
+                context.crashPlan.reached(.afterAbandonedEnd)
                 ended += some
                 if some == 0 { break }
             }
