@@ -101,14 +101,7 @@ package struct CopyMover: Sendable {
         let copy = PartedCopy(
             version: version, sources: sources, candidate: candidate, token: token, metadata: metadata, store: store,
             moves: moves, context: context, pace: pace, report: report)
-        let writes = writes
-        let context = context
-        return await LeaseKeeper.keeping(
-            context,
-            { () async throws(CatalogError) in
-                try await writes.renew(version.id, token: token, lease: context.limits.writeLease)
-            }
-        ) {
+        return await LeaseKeeper.keepingWrite(version.id, token, writes, context) {
             await copy.run(progress)
         }
     }
@@ -157,13 +150,8 @@ package struct CopyMover: Sendable {
         let metadata = CopyMetadata.make(
             bucket: claimed.bucketName, key: version.object.key, version: version.id, size: version.size,
             etag: version.digests.etag, headers: version.headers)
-        let writes = writes
-        let context = context
-        let result: Result<StoredObject, StoreError> = await LeaseKeeper.keeping(
-            context,
-            { () async throws(CatalogError) in
-                try await writes.renew(version.id, token: token, lease: context.limits.writeLease)
-            }
+        let result: Result<StoredObject, StoreError> = await LeaseKeeper.keepingWrite(
+            version.id, token, writes, context
         ) {
             do throws(StoreError) {
                 let stored = try await store.put(

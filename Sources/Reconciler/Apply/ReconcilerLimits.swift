@@ -30,7 +30,7 @@ package struct ReconcilerLimits: Sendable {
     /// Copies and bytes that one pass verifies on each backend.
     package var scrubBatch = 64
     package var scrubBytes: Int64 = 512 << 20
-    package var scrubLease: Duration = .seconds(1800)
+    package var scrubLease: Duration = .seconds(120)
     /// As many damaged copies in one batch, and half of it, are not believed.
     package var scrubDamagedMax = 20
     /// How often the catalog says that it is alive, and how long it may have gone on behind that when it crashed.

@@ -48,8 +48,17 @@ package struct Scrubber: Sendable {
         // A gap would leave copies out: what comes behind the first that is too much waits.
         batch = Array(page.prefix(batch.count))
         let scrubber = CopyScrubber(context: context)
-        let verdicts = await BoundedGroup.map(batch, width: limits.concurrency) { one in
-            (one, await scrubber.verify(one.copies[0], of: one.version))
+        let (scrubs, lease, width) = (scrubs, limits.scrubLease, limits.concurrency)
+        // A large object takes longer than any lease.
+        let verdicts = await LeaseKeeper.keeping(
+            lease, context,
+            { () async throws(CatalogError) in
+                try await scrubs.renewScrub(record.id, token: token, lease: lease)
+            }
+        ) { [batch] in
+            await BoundedGroup.map(batch, width: width) { one in
+                (one, await scrubber.verify(one.copies[0], of: one.version))
+            }
         }
         let tally = try await take(verdicts, record)
         let isLast = batch.count == page.count && page.count < limits.scrubBatch
