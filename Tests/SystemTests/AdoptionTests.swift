@@ -38,36 +38,20 @@ import Testing
         assert len(s3.list_objects_v2(Bucket='photos')['Contents']) == 11
         """
 
-    private func shell(_ arguments: String...) async throws {
-        let result = try await Subprocess.run(arguments)
-        guard result.status == 0 else { throw Failure("\(arguments): \(result.errors)") }
-    }
-
-    private func stop(_ server: Subprocess) async throws {
-        server.signal(SIGTERM)
-        try await server.waitForExit()
-    }
-
     @Test func `what was written since a backup is taken back, and nothing else comes of it`() async throws {
         try await Fleet.run(readGrace: "3s") { fleet in
             try fleet.writeSpec(fleet.directories(), orphanQuarantine: "2s")
             var server = try await fleet.serve()
             try await fleet.python(AdoptionTests.before)
-            try await stop(server)
-            let data = fleet.folder.path + "/pg/data"
-            try await fleet.close()
-            try await shell("cp", "-a", data, data + "-backup")
-            try await fleet.startPostgres()
+            try await Fleet.stop(server)
+            try await fleet.backUpPostgres()
             server = try await fleet.serve()
             try await fleet.python(AdoptionTests.since)
             _ = try await eventually("the replaced copies are deleted", within: .seconds(60)) {
                 try await fleet.sql("SELECT count(*) FROM copy WHERE state = 'doomed'") == "0" ? true : nil
             }
-            try await stop(server)
-            try await fleet.close()
-            try await shell("rm", "-rf", data)
-            try await shell("mv", data + "-backup", data)
-            try await fleet.startPostgres()
+            try await Fleet.stop(server)
+            try await fleet.restorePostgres()
 
             server = try await fleet.serve()
             // Three replaced objects, four new ones and a large one, with two copies each.
@@ -95,7 +79,7 @@ import Testing
             #expect(try await fleet.sluice("scrub").status == 0)
             try await fleet.python(AdoptionTests.check)
             try await Invariants.check(fleet)
-            try await stop(server)
+            try await Fleet.stop(server)
         }
     }
 }

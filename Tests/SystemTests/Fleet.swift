@@ -57,6 +57,34 @@ final class Fleet: Sendable {
         guard started.status == 0 else { throw Failure("Postgres: \(started.errors)") }
     }
 
+    private var databaseFolder: String { folder.path + "/pg/data" }
+
+    /// Copies the database's files while it is stopped, and starts it again.
+    func backUpPostgres() async throws {
+        try await close()
+        try await Fleet.shell("cp", "-a", databaseFolder, databaseFolder + "-backup")
+        try await startPostgres()
+    }
+
+    /// Puts the copy in the place of the database, and starts it.
+    func restorePostgres() async throws {
+        try await close()
+        try await Fleet.shell("rm", "-rf", databaseFolder)
+        try await Fleet.shell("mv", databaseFolder + "-backup", databaseFolder)
+        try await startPostgres()
+    }
+
+    private static func shell(_ arguments: String...) async throws {
+        let result = try await Subprocess.run(arguments)
+        guard result.status == 0 else { throw Failure("\(arguments): \(result.errors)") }
+    }
+
+    /// Ends a process as an operator does, and waits for it.
+    static func stop(_ process: Subprocess) async throws {
+        process.signal(SIGTERM)
+        try await process.waitForExit()
+    }
+
     func directory(_ name: String) -> String { folder.path + "/backends/" + name }
 
     /// Three backends on directories, as in the quick start.

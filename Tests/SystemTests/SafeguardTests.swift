@@ -24,16 +24,6 @@ import Testing
         s3.delete_object(Bucket='photos', Key='k5')
         """
 
-    private func stop(_ server: Subprocess) async throws {
-        server.signal(SIGTERM)
-        try await server.waitForExit()
-    }
-
-    private func shell(_ arguments: String...) async throws {
-        let result = try await Subprocess.run(arguments)
-        guard result.status == 0 else { throw Failure("\(arguments): \(result.errors)") }
-    }
-
     private func files(_ fleet: Fleet, _ part: String) -> Int {
         ["disk1", "disk2"].reduce(0) { sum, name in
             let all = FileManager.default.enumerator(atPath: fleet.directory(name))?.compactMap { $0 as? String } ?? []
@@ -57,11 +47,8 @@ import Testing
             try fleet.writeSpec(backends, orphanQuarantine: "2s")
             var server = try await fleet.serve()
             try await fleet.python(SafeguardTests.fill)
-            try await stop(server)
-            let data = fleet.folder.path + "/pg/data"
-            try await fleet.close()
-            try await shell("cp", "-a", data, data + "-backup")
-            try await fleet.startPostgres()
+            try await Fleet.stop(server)
+            try await fleet.backUpPostgres()
 
             server = try await fleet.serve()
             try await fleet.python(SafeguardTests.goOn)
@@ -69,11 +56,8 @@ import Testing
                 try await fleet.sql("SELECT count(*) FROM copy WHERE state = 'doomed'") == "0" ? true : nil
             }
             #expect(files(fleet, "/new") == 10)
-            try await stop(server)
-            try await fleet.close()
-            try await shell("rm", "-rf", data)
-            try await shell("mv", data + "-backup", data)
-            try await fleet.startPostgres()
+            try await Fleet.stop(server)
+            try await fleet.restorePostgres()
 
             // Also before any pass has written the halt down.
             let plan = try await fleet.sluice("reconcile", "--dry-run")
@@ -100,7 +84,7 @@ import Testing
             }
             #expect(try await fleet.sluice("status").output.contains("CatalogRewound") == false)
             try await Invariants.check(fleet)
-            try await stop(server)
+            try await Fleet.stop(server)
         }
     }
 
@@ -110,20 +94,14 @@ import Testing
             try fleet.writeSpec(fleet.directories(["disk1", "disk2"]), orphanQuarantine: "2s")
             var server = try await fleet.serve()
             try await fleet.python(SafeguardTests.fill)
-            try await stop(server)
+            try await Fleet.stop(server)
             // As if the catalog had been silent for longer before its backup than it ever is.
             _ = try await fleet.sql("UPDATE alive SET until = until - interval '1 minute'")
-            let data = fleet.folder.path + "/pg/data"
-            try await fleet.close()
-            try await shell("cp", "-a", data, data + "-backup")
-            try await fleet.startPostgres()
+            try await fleet.backUpPostgres()
             server = try await fleet.serve()
             try await fleet.python(SafeguardTests.onlyNew)
-            try await stop(server)
-            try await fleet.close()
-            try await shell("rm", "-rf", data)
-            try await shell("mv", data + "-backup", data)
-            try await fleet.startPostgres()
+            try await Fleet.stop(server)
+            try await fleet.restorePostgres()
 
             server = try await fleet.serve()
             let token = try await token(fleet)
@@ -133,7 +111,7 @@ import Testing
             _ = try await eventually("the orphans go now", within: .seconds(60)) {
                 files(fleet, "/new") == 0 ? true : nil
             }
-            try await stop(server)
+            try await Fleet.stop(server)
         }
     }
 
@@ -143,7 +121,7 @@ import Testing
             try fleet.writeSpec(backends)
             var server = try await fleet.serve()
             try await fleet.python(SafeguardTests.fill)
-            try await stop(server)
+            try await Fleet.stop(server)
             try await fleet.close()
             // Archive recovery without an archive: it ends at once, on a timeline of its own.
             let data = fleet.folder.path + "/pg/data"
@@ -165,7 +143,7 @@ import Testing
             #expect(try await fleet.sluice("confirm-catalog", token).status == 0)
             _ = try await eventually("the bytes go", within: .seconds(30)) { files(fleet, "/k5~") == 0 ? true : nil }
             try await Invariants.check(fleet)
-            try await stop(server)
+            try await Fleet.stop(server)
         }
     }
 }
