@@ -15,6 +15,8 @@ package struct CatalogTables: Sendable {
         case intentWithoutGate
         /// A name may be used by several copies.
         case sharedNames
+        /// A completed upload is answered as if it were not there.
+        case forgottenResults
     }
 
     /// Microseconds since 1970.

@@ -7,15 +7,43 @@ extension Simulation {
     private var objects: [ObjectName] { Simulation.keys.map { ObjectName(bucket: Simulation.bucket, key: $0) } }
     private var backendIDs: [BackendID] { (1...Simulation.backendCount).map { BackendID($0) } }
 
+    /// What clients mostly do. A run that does a little of everything has too little of each for rare meetings.
+    private enum Traffic: UInt64, CaseIterable {
+        case both
+        case writes
+        case uploads
+        /// Few clients, so that versions last; many workers.
+        case repairs
+    }
+
+    private var traffic: Traffic { Traffic(rawValue: seed % UInt64(Traffic.allCases.count)) ?? .both }
+
     mutating func spawnAny() {
         let object = random.pick(objects) ?? objects[0]
+        let uploadsPercent =
+            switch traffic {
+            case .writes: 0
+            case .uploads: 60
+            case .both: 30
+            case .repairs: 5
+            }
+        if random.chance(uploadsPercent) { return spawnOnUpload(candidates) }
+        if traffic == .repairs, random.chance(70) {
+            switch random.below(10) {
+            case 0..<6: if let scope = random.pick(scopes) { spawn(mover(scope)) }
+            case 6..<8: spawn(deleter(deletionsWanted))
+            default: operate()
+            }
+            return
+        }
         switch random.below(100) {
-        case 0..<32: spawn(writer(object))
-        case 32..<38: spawn(SimulatedTransaction(.delete(object)))
-        case 38..<50: spawn(SimulatedReader(object))
-        case 50..<66: spawn(deleter(random.pick(backendIDs) ?? backendIDs[0]))
-        case 66..<86: if let scope = random.pick(scopes) { spawn(mover(scope)) }
-        case 86..<91: spawn(SimulatedTransaction(.reap))
+        case 0..<30: spawn(writer(object))
+        case 30..<36: spawn(SimulatedTransaction(.delete(object)))
+        case 36..<48: spawn(SimulatedReader(object))
+        case 48..<64: spawn(deleter(deletionsWanted))
+        case 64..<84: if let scope = random.pick(scopes) { spawn(mover(scope)) }
+        case 84..<89: spawn(SimulatedTransaction(.reap))
+        case 89..<91: spawn(SimulatedTransaction(.abortStale))
         case 91..<94: spawn(SimulatedTransaction(.forget))
         default: operate()
         }
@@ -51,10 +79,21 @@ extension Simulation {
         }
     }
 
+    /// A backend where something is to be deleted, if there is one.
+    private var deletionsWanted: BackendID {
+        mutating get {
+            let doomed = tables.copies.values.filter {
+                $0.copy.state == .doomed && ($0.deleteNotBefore ?? 0) <= tables.now
+            }
+            return random.pick(Set(doomed.map(\.copy.backend)).sorted()) ?? random.pick(backendIDs) ?? backendIDs[0]
+        }
+    }
+
     private func deleter(_ backend: BackendID) -> SimulatedDeleter {
         SimulatedDeleter(
             backend: backend, token: identifiers.makeLeaseToken(),
-            horizon: ablation == .noHorizon ? .zero : SimulatedLimits.horizon)
+            horizon: ablation == .noHorizon ? .zero : SimulatedLimits.horizon,
+            leavesUploads: ablation == .uploadsLeft)
     }
 
     private var scopes: [MoveScope] {
@@ -103,6 +142,7 @@ extension Simulation {
         for _ in 0..<Simulation.roundsMax where leftover != nil {
             tables.now += Duration.seconds(1_500).microseconds
             spawn(SimulatedTransaction(.reap))
+            spawn(SimulatedTransaction(.abortStale))
             for backend in backendIDs { spawn(deleter(backend)) }
             for scope in scopes { spawn(mover(scope)) }
             try settle()
@@ -156,7 +196,12 @@ extension Simulation {
             let held = tables.copies(of: version).count
             if held != Simulation.factor { return "\(object.name.key) has \(held) copies" }
         }
-        if tables.versions.count != tables.objects.count { return "versions that nobody needs" }
+        let needed = Set(tables.objects.values.compactMap(\.current)).union(tables.uploads.values.map(\.version))
+        if tables.versions.keys.contains(where: { !needed.contains($0) }) { return "versions that nobody needs" }
+        for row in tables.uploads.values where row.state != .completed && row.state != .aborted {
+            return "upload \(row.id) is \(row.state)"
+        }
+        if uploads.values.contains(where: { !$0.isEmpty }) { return "uploads that nobody needs on a backend" }
         if let draining = tables.backends.values.first(where: { $0.phase == .draining }) {
             return "\(draining.id) is still draining"
         }

@@ -7,41 +7,16 @@ import Transfer
 extension Simulation {
     mutating func perform(_ message: SimulatedMessage) -> SimulatedAnswer {
         note("\(message.isAbandoned ? "late " : "")\(message.call)")
+        if message.isAbandoned { seeLate(message.call) }
         switch message.call {
         case .catalog(let call): return .catalog(transact(call))
         case .backend(let id, let call):
             guard tables.now - message.sentAt <= simulatedSignatureLife.microseconds else {
+                see(.signatureTooOld)
                 return .backend(
                     .failure(StoreError(.accessDenied, mayArriveLate: false, evidence: "signed too long ago")))
             }
             return .backend(store(id, call))
-        }
-    }
-
-    private mutating func store(_ id: BackendID, _ call: BackendCall) -> Result<BackendAnswer, StoreError> {
-        switch call {
-        case .put(let name, let token):
-            if ablation != .reusedNames, backends[id]?[name] != nil, !random.chance(50) {
-                return .failure(StoreError(.alreadyExists, mayArriveLate: false, evidence: name))
-            }
-            backends[id]?[name] = token
-            checkBytes()
-            return .success(.stored)
-        case .get(let name):
-            guard let token = backends[id]?[name] else {
-                return .failure(StoreError(.noSuchKey, mayArriveLate: false, evidence: name))
-            }
-            return .success(.content(token))
-        case .delete(let name):
-            // No DELETE without a committed doomed row (DESIGN §2.5).
-            let isOwned = tables.copies.values.contains { row in
-                row.copy.backend == id && row.copy.physicalKey == name
-                    && (row.copy.state == .live || row.copy.state == .writing)
-            }
-            if isOwned { violated("DELETE of \(name) on \(id), which is not doomed") }
-            backends[id]?[name] = nil
-            checkBytes()
-            return .success(.deleted)
         }
     }
 
@@ -61,8 +36,15 @@ extension Simulation {
     private mutating func run(_ call: CatalogCall) throws(CatalogError) -> CatalogAnswer {
         switch call {
         case .intend(let intent): return .intent(try tables.intend(intent))
-        case .commit(let commit): return .commit(try tables.commit(commit))
-        case .resolve(let version): return .resolution(try tables.resolve(version))
+        case .commit(let commit):
+            let outcome = try tables.commit(commit)
+            if case .fenceLost = outcome { see(.fenceHeld) }
+            if case .committed = outcome, commit.upload != nil { see(.uploadCompleted) }
+            return .commit(outcome)
+        case .resolve(let version):
+            let resolution = try tables.resolve(version)
+            see(resolution == .notCommitted ? .lostCommitResolvedAsNotDone : .lostCommitResolvedAsDone)
+            return .resolution(resolution)
         case .renew(let version, let token):
             _ = tables.renew(version, token: token, lease: SimulatedLimits.writeLease)
             return .done
@@ -88,7 +70,10 @@ extension Simulation {
                 try tables.intendCopy(candidate, of: version, token: token, lease: SimulatedLimits.writeLease))
         case .commitCopy(let copy, let version, let token):
             return .copyCommit(try tables.commitCopy(copy, of: version, token: token))
-        case .doom(let request): return .doom(try tables.doom(request))
+        case .doom(let request):
+            let outcome = try tables.doom(request)
+            if case .kept = outcome { see(.surplusKept) }
+            return .doom(outcome)
         case .claimDoomed(let backend, let token):
             return .doomed(
                 tables.claimDoomed(backend: backend, limit: 3, token: token, lease: SimulatedLimits.workLease))
@@ -96,28 +81,40 @@ extension Simulation {
             try tables.settle(copy, token: token, result)
             return .done
         case .reap:
-            _ = try tables.reapExpiredWrites(limit: 10)
+            if try tables.reapExpiredWrites(limit: 10) > 0 { see(.expiredWriteReaped) }
             return .done
         case .forget:
             _ = tables.forgetGone(limit: 10)
             return .done
         case .change(let backend, let from, let to):
-            _ = tables.change(backend, from: from, to: to)
+            if case .done = tables.change(backend, from: from, to: to) { seeChange(from, to) }
             return .done
+        case .createUpload, .openUpload, .findUpload, .reservePart, .recordPart, .beginComplete, .abortUpload,
+            .abortStale:
+            return try runUpload(call)
         }
     }
 
     /// Backends that take new copies, sorted.
     var active: [BackendID] { tables.backends.values.filter { $0.phase == .active }.map(\.id).sorted() }
 
+    struct BackendName: Hashable, Sendable {
+        let backend: BackendID
+        let name: String
+    }
+
     // MARK: Invariants (DESIGN §6)
 
     private mutating func observe(_ before: CatalogTables) {
         for key in Simulation.keys {
             let address = CatalogTables.ObjectAddress(ObjectName(bucket: Simulation.bucket, key: key))
-            let etag = before.objects[address]?.current.flatMap { before.versions[$0]?.digests?.etag }
+            func etag(_ tables: CatalogTables) -> String? {
+                tables.objects[address]?.current.flatMap { tables.versions[$0]?.digests?.etag }
+            }
             let current = tables.objects[address]?.current
-            if let what = model.observe(key, is: current, etagBefore: etag, step) { violated(what) }
+            if let what = model.observe(key, is: current, etag(tables), etagBefore: etag(before), step) {
+                violated(what)
+            }
         }
     }
 
@@ -170,9 +167,9 @@ extension Simulation {
 
     /// What must hold between rows and bytes.
     mutating func checkBytes() {
-        var owned: Set<String> = []
+        var owned: Set<BackendName> = []
         for row in tables.copies.values where row.copy.state != .gone {
-            owned.insert("\(row.copy.backend.raw) \(row.copy.physicalKey)")
+            owned.insert(BackendName(backend: row.copy.backend, name: row.copy.physicalKey))
             guard row.copy.state == .live, !model.harmedCopies.contains(row.copy.id) else { continue }
             let found = backends[row.copy.backend]?[row.copy.physicalKey]
             if found == nil || found != model.token(row.copy.version) {
@@ -181,8 +178,13 @@ extension Simulation {
             }
         }
         for (id, names) in backends {
-            for name in names.keys where !owned.contains("\(id.raw) \(name)") {
+            for name in names.keys where !owned.contains(BackendName(backend: id, name: name)) {
                 violated("\(name) on \(id) is in no row")
+            }
+        }
+        for (id, open) in uploads {
+            for (upload, parts) in open where !owned.contains(BackendName(backend: id, name: parts.name)) {
+                violated("upload \(upload) of \(parts.name) on \(id) is in no row")
             }
         }
         checkHarmed()

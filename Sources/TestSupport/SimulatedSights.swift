@@ -1,0 +1,33 @@
+/// What is to be survived. A test demands that each came to pass, so that silence of the simulation means something.
+package enum SimulatedSight: String, Sendable, CaseIterable {
+    case lostCommitResolvedAsDone
+    case lostCommitResolvedAsNotDone
+    case lateCommit
+    case expiredWriteReaped
+    case latePut
+    case lateDelete
+    case signatureTooOld
+    case drainFinished
+    case drainCancelled
+    case fenceHeld
+    case surplusKept
+
+    case uploadCompleted
+    case uploadCompletedAgain
+    case uploadAborted
+    case uploadExpired
+    case uploadForgottenByBackend
+    case uploadAbortedOnBackend
+    case lateUploadCreated
+    case latePart
+    case lateComplete
+    case completeOfUnknownUpload
+    case completeSeenByLooking
+    case completeWithInvalidPart
+    case backendLeftUpload
+    case partRefused
+}
+
+extension Simulation {
+    mutating func see(_ sight: SimulatedSight) { sights[sight, default: 0] += 1 }
+}

@@ -1,0 +1,95 @@
+import Catalog
+
+/// Transactions of uploads, and the clients of uploads.
+extension Simulation {
+    mutating func runUpload(_ call: CatalogCall) throws(CatalogError) -> CatalogAnswer {
+        switch call {
+        case .createUpload(let intent): return .intent(try tables.createUpload(intent))
+        case .openUpload(let id, let opened): return .held(try tables.openUpload(id, opened))
+        case .findUpload(let id, let object): return .upload(tables.find(id, object))
+        case .reservePart(let bytes, let id): return .reservation(try tables.reserve(bytes, for: id))
+        case .recordPart(let part, let id, let reserved):
+            let before = tables.find(id, model.object(id))?.copies.count ?? 0
+            let isRecorded = try tables.record(part, of: id, reserved: reserved)
+            if isRecorded, part.backendETags.count < before { see(.backendLeftUpload) }
+            if !isRecorded { see(.partRefused) }
+            return .held(isRecorded)
+        case .beginComplete(let id, let object, let chosen):
+            let outcome = tables.beginComplete(id, object, chosen)
+            if case .alreadyCompleted = outcome { see(.uploadCompletedAgain) }
+            return .begun(outcome)
+        case .abortUpload(let id, let object, let isForced):
+            let isAborted = try tables.abort(id, object, force: isForced)
+            if isAborted, !isForced { see(.uploadAborted) }
+            return .held(isAborted)
+        case .abortStale:
+            guard ablation != .staleUploads else { return .done }
+            let ended = try tables.abortStaleUploads(
+                drainGrace: SimulatedLimits.drainUploadGrace, maxAge: SimulatedLimits.uploadAge, limit: 10)
+            if ended > 0 { see(.uploadExpired) }
+            return .done
+        default: preconditionFailure("\(call) is no transaction of an upload")
+        }
+    }
+
+    mutating func seeLate(_ call: SimulatedCall) {
+        switch call {
+        case .catalog(.commit): see(.lateCommit)
+        case .backend(_, .put): see(.latePut)
+        case .backend(_, .delete): see(.lateDelete)
+        case .backend(_, .createUpload): see(.lateUploadCreated)
+        case .backend(_, .putPart): see(.latePart)
+        case .backend(_, .completeUpload): see(.lateComplete)
+        default: break
+        }
+    }
+
+    mutating func seeChange(_ from: BackendPhase, _ to: BackendPhase) {
+        switch (from, to) {
+        case (.draining, .drained): see(.drainFinished)
+        case (.draining, .active): see(.drainCancelled)
+        default: break
+        }
+    }
+
+    // MARK: Clients
+
+    mutating func spawnOnUpload(_ make: @Sendable (BackendID, ObjectName, VersionID) -> CopyCandidate) {
+        let known = model.uploadsInUse
+        guard let id = random.pick(known), let client = model.uploads[id], !random.chance(known.count < 4 ? 20 : 5)
+        else { return spawn(uploadCreator(make)) }
+        let upload = client.upload
+        switch random.below(100) {
+        case 0..<60:
+            spawn(
+                SimulatedPartSender(
+                    upload, number: 1 + random.below(3), token: random.next() | 1,
+                    attempt: identifiers.makeLeaseToken(), reserves: true))
+        case 60..<95:
+            guard !client.parts.isEmpty else { return }
+            // One who asks again sends the same list.
+            let chosen =
+                client.chosen
+                ?? client.parts.sorted { $0.key < $1.key }.map {
+                    ChosenPart(number: $0.key, etag: String($0.value))
+                }
+            spawn(SimulatedCompleter(upload, chosen: chosen, guesses: ablation == .guessedComplete))
+        default: spawn(SimulatedTransaction(.abortUpload(upload.id, upload.object, isForced: false)))
+        }
+    }
+
+    private mutating func uploadCreator(
+        _ make: @Sendable (BackendID, ObjectName, VersionID) -> CopyCandidate
+    ) -> SimulatedUploadCreator {
+        let key = random.pick(Simulation.keys) ?? Simulation.keys[0]
+        let object = ObjectName(bucket: Simulation.bucket, key: key)
+        let version = identifiers.makeVersionID()
+        let chosen = (1...Simulation.backendCount).map { BackendID($0) }.shuffled(using: &random).prefix(2)
+        let upload = SimulatedUpload(
+            id: identifiers.makeUploadID(), object: object, version: version,
+            precondition: random.chance(20) ? WritePrecondition(ifNoneMatch: .any) : .none,
+            minAck: random.chance(70) ? 1 : 2)
+        return SimulatedUploadCreator(
+            upload, lease: identifiers.makeLeaseToken(), candidates: chosen.map { make($0, object, version) })
+    }
+}
