@@ -82,6 +82,8 @@ extension UploadProtocol {
                 return finish(.completed(version.digests, size: version.size, committedAt: version.committedAt))
             case .noSuchUpload: return finish(.noSuchUpload)
             case .invalidPart(let number): return finish(.invalidPart(number: number))
+            // All copies were given up, and with them the upload: a COMMIT was lost and resolved, or no backend was left.
+            case .proceed(let upload, _) where upload.copies.isEmpty: return finish(.noSuchUpload)
             case .proceed(let upload, let parts):
                 // The intent was made at Create: the write begins with it admitted.
                 let copies = upload.copies.map(\.copy)
@@ -95,9 +97,6 @@ extension UploadProtocol {
                 let effects = machine.handle(.intended(IntentOutcome(admitted: copies, refused: [:])))
                 stage = .writing(
                     Work(upload: upload, parts: parts, digests: digests ?? ContentDigests(etag: "")), machine)
-                guard !effects.isEmpty else {
-                    return finish(.unknown(evidence: "the completion ended without a result"))
-                }
                 return run(effects)
             }
         }
