@@ -24,6 +24,8 @@ enum SimulatedLimits {
     static let backoff = RetryBackoff(first: .seconds(2), max: .seconds(300))
     static let drainUploadGrace: Duration = .seconds(3600)
     static let uploadAge: Duration = .seconds(7200)
+    static let inventoryInterval: Duration = .seconds(600)
+    static let quarantine: Duration = .seconds(1200)
 }
 
 /// A PUT: drives `WriteProtocol`.

@@ -41,6 +41,10 @@ package enum CatalogCall: Sendable, Equatable {
     case beginComplete(UploadID, ObjectName, [ChosenPart])
     case abortUpload(UploadID, ObjectName, isForced: Bool)
     case abortStale
+    case beginInventory(BackendID, LeaseToken)
+    case recordInventory(InventoryPage)
+    case dueOrphans(BackendID)
+    case doomOrphan(Orphan, of: VersionID, copy: CopyID, owner: VersionID)
 }
 
 package enum CatalogAnswer: Sendable {
@@ -60,6 +64,8 @@ package enum CatalogAnswer: Sendable {
     case begun(BeginCompleteOutcome)
     /// Whether the upload was as the call needs it.
     case held(Bool)
+    case inventory(InventoryPosition?)
+    case orphans([Orphan])
     case done
 }
 
@@ -73,6 +79,19 @@ package enum BackendCall: Sendable, Equatable {
     case completeUpload(name: String, upload: String, parts: [StoredPart])
     case abortUpload(name: String, upload: String)
     case openUploads(name: String)
+    /// Everything that is there.
+    case list
+
+    /// A proxy between us and the backend may send it again, also when its answer has come: HTTP calls it idempotent, or it is so
+    /// for S3. Creating an upload is not, and a transaction travels on one connection, which delivers once.
+    var mayBeRepeated: Bool {
+        switch self {
+        case .put, .delete, .putPart, .completeUpload, .abortUpload: true
+        case .get, .head, .createUpload, .openUploads, .list: false
+        }
+    }
+
+    var isPut: Bool { if case .put = self { true } else { false } }
 
     var name: String {
         switch self {
@@ -80,6 +99,7 @@ package enum BackendCall: Sendable, Equatable {
             .putPart(let name, _, _, _), .completeUpload(let name, _, _), .abortUpload(let name, _),
             .openUploads(let name):
             name
+        case .list: ""
         }
     }
 }
@@ -93,6 +113,7 @@ package enum BackendAnswer: Sendable, Equatable {
     case object(StoredObject)
     case aborted
     case uploads([String])
+    case listing(objects: [ListedName], uploads: [OpenUpload])
 }
 
 /// Bytes of what the simulation writes: one PUT, or one part.
@@ -114,6 +135,8 @@ package struct SimulatedMessage: Sendable {
     let sentAt: Int64
     /// Whoever sent it does not wait any more.
     var isAbandoned = false
+    /// It arrived before.
+    var isRepeated = false
     /// The step from which it may arrive.
     var heldUntil = 0
 }

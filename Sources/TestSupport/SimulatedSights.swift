@@ -26,6 +26,14 @@ package enum SimulatedSight: String, Sendable, CaseIterable {
     case completeWithInvalidPart
     case backendLeftUpload
     case partRefused
+
+    case putTwice
+    case deleteTwice
+    case partTwice
+    case completeTwice
+    /// A PUT came again when its row was forgotten.
+    case strayLeft
+    case strayFound
 }
 
 extension Simulation {

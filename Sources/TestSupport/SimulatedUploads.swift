@@ -169,14 +169,17 @@ struct SimulatedCompleter: SimulatedActor {
     let chosen: [ChosenPart]
     /// Takes away a protection: NoSuchUpload is taken for the success of an earlier Complete.
     let guesses: Bool
+    /// Takes away a protection: backends take whatever part they have.
+    let isCareless: Bool
     private var copies: [UploadCopy] = []
     private var machine: UploadProtocol.Completion
     private(set) var result: CompleteResult?
 
-    init(_ upload: SimulatedUpload, chosen: [ChosenPart], guesses: Bool) {
+    init(_ upload: SimulatedUpload, chosen: [ChosenPart], guesses: Bool, isCareless: Bool) {
         self.upload = upload
         self.chosen = chosen
         self.guesses = guesses
+        self.isCareless = isCareless
         machine = UploadProtocol.Completion(
             requirement: WriteRequirement(ack: 2, minAck: upload.minAck), precondition: upload.precondition,
             readGrace: SimulatedLimits.readGrace, resolveAttemptsMax: SimulatedLimits.attemptsMax)
@@ -191,7 +194,8 @@ struct SimulatedCompleter: SimulatedActor {
         effects.flatMap { effect -> [SimulatedCall] in
             switch effect {
             case .begin: return [.catalog(.beginComplete(upload.id, upload.object, chosen))]
-            case .complete(let copy, let parts):
+            case .complete(let copy, var parts):
+                if isCareless { for index in parts.indices { parts[index].etag = "" } }
                 return [
                     .backend(
                         copy.backend,

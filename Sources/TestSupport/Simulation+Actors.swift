@@ -44,7 +44,8 @@ extension Simulation {
         case 64..<84: if let scope = random.pick(scopes) { spawn(mover(scope)) }
         case 84..<89: spawn(SimulatedTransaction(.reap))
         case 89..<91: spawn(SimulatedTransaction(.abortStale))
-        case 91..<94: spawn(SimulatedTransaction(.forget))
+        case 91..<93: spawn(SimulatedTransaction(.forget))
+        case 93: spawn(inventory(random.pick(backendIDs) ?? backendIDs[0]))
         default: operate()
         }
     }
@@ -96,6 +97,10 @@ extension Simulation {
             leavesUploads: ablation == .uploadsLeft)
     }
 
+    private func inventory(_ backend: BackendID) -> SimulatedInventory {
+        SimulatedInventory(backend: backend, token: identifiers.makeLeaseToken(), identifiers: identifiers)
+    }
+
     private var scopes: [MoveScope] {
         let draining = tables.backends.values.filter { $0.phase == .draining }.map(\.id).sorted()
         return draining.map { .leaving($0) } + [
@@ -145,6 +150,7 @@ extension Simulation {
             spawn(SimulatedTransaction(.abortStale))
             for backend in backendIDs { spawn(deleter(backend)) }
             for scope in scopes { spawn(mover(scope)) }
+            if ablation != .noInventory { for backend in backendIDs { spawn(inventory(backend)) } }
             try settle()
             for record in tables.backends.values.sorted(by: { $0.id < $1.id }) where record.phase == .draining {
                 spawn(SimulatedTransaction(.change(record.id, from: .draining, to: .drained)))

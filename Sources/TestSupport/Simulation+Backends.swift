@@ -35,6 +35,13 @@ extension Simulation {
         case .openUploads(let name):
             let found = (uploads[id] ?? [:]).filter { $0.value.name == name }.keys
             return .success(.uploads(found.sorted()))
+        case .list:
+            let names = (backends[id] ?? [:]).sorted { $0.key < $1.key }
+            let open = (uploads[id] ?? [:]).sorted { $0.key < $1.key }
+            return .success(
+                .listing(
+                    objects: names.map { ListedName(name: $0.key, bytes: object($0.value).size) },
+                    uploads: open.map { OpenUpload(key: $0.value.name, uploadID: $0.key) }))
         }
     }
 
@@ -69,11 +76,13 @@ extension Simulation {
             see(.completeOfUnknownUpload)
             return noSuchUpload(upload)
         }
-        for part in parts where open.parts[part.number].map({ String($0) }) != part.etag {
+        let found = parts.map { (number: $0.number, etag: open.parts[$0.number].map { String($0) } ?? "none") }
+        for (part, found) in zip(parts, found)
+        where found.etag != part.etag && (!part.etag.isEmpty || found.etag == "none") {
             see(.completeWithInvalidPart)
             return .failure(StoreError(.rejected, mayArriveLate: false, evidence: "InvalidPart \(part.number)"))
         }
-        let whole = simulatedWhole(parts.map { ($0.number, $0.etag) })
+        let whole = simulatedWhole(found)
         sizes[whole] = Int64(parts.count) * simulatedSize
         uploads[id]?[upload] = nil
         backends[id]?[name] = whole
@@ -91,6 +100,33 @@ extension Simulation {
         backends[id]?[name] = nil
         checkBytes()
         return .success(.deleted)
+    }
+
+    /// A copy of a call that has arrived is on its way: nobody waits for its answer.
+    mutating func repeatLater(_ message: SimulatedMessage) {
+        guard case .backend(_, let call) = message.call, call.mayBeRepeated, !message.isRepeated else { return }
+        guard random.chance(call.isPut ? 20 : 5) else { return }
+        var again = message
+        again.isAbandoned = true
+        again.isRepeated = true
+        again.heldUntil = step + random.below(300)
+        messages.append(again)
+    }
+
+    mutating func seeRepeated(_ id: BackendID, _ call: BackendCall) {
+        switch call {
+        case .put(let name, _):
+            see(.putTwice)
+            strays.insert(BackendName(backend: id, name: name))
+            let isNamed = tables.copies.values.contains { row in
+                row.copy.backend == id && row.copy.physicalKey == name && row.copy.state != .gone
+            }
+            if !isNamed { see(.strayLeft) }
+        case .delete: see(.deleteTwice)
+        case .putPart: see(.partTwice)
+        case .completeUpload: see(.completeTwice)
+        case .get, .head, .createUpload, .abortUpload, .openUploads, .list: break
+        }
     }
 
     /// Some providers end uploads that were open for long, whatever is asked of them.

@@ -32,6 +32,25 @@ extension Simulation {
         }
     }
 
+    mutating func runInventory(_ call: CatalogCall) throws(CatalogError) -> CatalogAnswer {
+        switch call {
+        case .beginInventory(let backend, let token):
+            return .inventory(
+                tables.beginInventory(
+                    backend, interval: SimulatedLimits.inventoryInterval, token: token,
+                    lease: SimulatedLimits.workLease))
+        case .recordInventory(let page):
+            _ = tables.record(page, lease: SimulatedLimits.workLease)
+            return .done
+        case .dueOrphans(let backend):
+            return .orphans(tables.dueOrphans(backend, quarantine: SimulatedLimits.quarantine, limit: 10))
+        case .doomOrphan(let orphan, let version, let copy, let owner):
+            if case .doomed = try tables.doomOrphan(orphan, of: version, copy: copy, owner: owner) { see(.strayFound) }
+            return .done
+        default: preconditionFailure("\(call) is no transaction of an inventory")
+        }
+    }
+
     mutating func seeLate(_ call: SimulatedCall) {
         switch call {
         case .catalog(.commit): see(.lateCommit)
@@ -73,7 +92,9 @@ extension Simulation {
                 ?? client.parts.sorted { $0.key < $1.key }.map {
                     ChosenPart(number: $0.key, etag: String($0.value))
                 }
-            spawn(SimulatedCompleter(upload, chosen: chosen, guesses: ablation == .guessedComplete))
+            spawn(
+                SimulatedCompleter(
+                    upload, chosen: chosen, guesses: ablation == .guessedComplete, isCareless: ablation == .anyPart))
         default: spawn(SimulatedTransaction(.abortUpload(upload.id, upload.object, isForced: false)))
         }
     }

@@ -7,7 +7,7 @@ import Transfer
 extension Simulation {
     mutating func perform(_ message: SimulatedMessage) -> SimulatedAnswer {
         note("\(message.isAbandoned ? "late " : "")\(message.call)")
-        if message.isAbandoned { seeLate(message.call) }
+        if message.isAbandoned, !message.isRepeated { seeLate(message.call) }
         switch message.call {
         case .catalog(let call): return .catalog(transact(call))
         case .backend(let id, let call):
@@ -16,6 +16,7 @@ extension Simulation {
                 return .backend(
                     .failure(StoreError(.accessDenied, mayArriveLate: false, evidence: "signed too long ago")))
             }
+            if message.isRepeated { seeRepeated(id, call) }
             return .backend(store(id, call))
         }
     }
@@ -92,11 +93,17 @@ extension Simulation {
         case .createUpload, .openUpload, .findUpload, .reservePart, .recordPart, .beginComplete, .abortUpload,
             .abortStale:
             return try runUpload(call)
+        case .beginInventory, .recordInventory, .dueOrphans, .doomOrphan: return try runInventory(call)
         }
     }
 
     /// Backends that take new copies, sorted.
     var active: [BackendID] { tables.backends.values.filter { $0.phase == .active }.map(\.id).sorted() }
+
+    /// A row that names what no row named.
+    func isOrphan(_ row: CatalogTables.CopyRow) -> Bool {
+        row.copy.state == .doomed && tables.versions[row.copy.version]?.object.bucket == BucketID(0)
+    }
 
     struct BackendName: Hashable, Sendable {
         let backend: BackendID
@@ -126,7 +133,7 @@ extension Simulation {
             if let was, was != row.copy.state, !was.mayBecome(row.copy.state) {
                 violated("copy \(row.copy.physicalKey) went from \(was) to \(row.copy.state)")
             }
-            if was == nil, tables.backends[row.copy.backend]?.phase != .active {
+            if was == nil, row.copy.state != .doomed, tables.backends[row.copy.backend]?.phase != .active {
                 violated("a new copy began on \(row.copy.backend), which is not active")
             }
             var sum = sums[row.copy.backend] ?? BackendUsage()
@@ -137,7 +144,10 @@ extension Simulation {
             if (tables.usage[id] ?? BackendUsage()) != (sums[id] ?? BackendUsage()) {
                 violated("counters of \(id) differ from its rows")
             }
-            let residue = tables.residue(id)
+            // What a look through a backend found there is doomed in any phase.
+            var residue = tables.residue(id)
+            residue.doomed -= Int64(
+                tables.copies.values.count { $0.copy.backend == id && isOrphan($0) && !$0.seenAbsent })
             if record.phase == .drained, !residue.allowsDrained { violated("\(id) is drained, and holds \(residue)") }
         }
         for row in before.copies.values where tables.copies[row.copy.id] == nil && row.copy.state != .gone {
@@ -178,8 +188,10 @@ extension Simulation {
             }
         }
         for (id, names) in backends {
-            for name in names.keys where !owned.contains(BackendName(backend: id, name: name)) {
-                violated("\(name) on \(id) is in no row")
+            for name in names.keys {
+                let name = BackendName(backend: id, name: name)
+                if owned.contains(name) || strays.contains(name) { continue }
+                violated("\(name.name) on \(id) is in no row")
             }
         }
         for (id, open) in uploads {

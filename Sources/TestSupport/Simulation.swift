@@ -27,6 +27,10 @@ package enum SimulatedAblation: String, Sendable, CaseIterable {
     case staleUploads
     /// The result of a Complete is not kept for one who asks again.
     case forgottenResult
+    /// A Complete does not tell a backend which attempts at its parts are meant.
+    case anyPart
+    /// Nobody looks for bytes that no row names.
+    case noInventory
 }
 
 /// What went wrong, and how to see it again.
@@ -75,6 +79,8 @@ package struct Simulation {
     private var trace: [(step: Int, what: () -> String)] = []
     var violation: String?
     var step = 0
+    /// Names that a repeated PUT may have brought back.
+    var strays: Set<BackendName> = []
     var hasFaults = true
     /// How often it came to pass.
     package internal(set) var sights: [SimulatedSight: Int] = [:]
@@ -102,7 +108,9 @@ package struct Simulation {
         case .intentWithoutGate: tables.ablations = [.intentWithoutGate]
         case .reusedNames: tables.ablations = [.sharedNames]
         case .forgottenResult: tables.ablations = [.forgottenResults]
-        case .guessedCommit, .noHorizon, .unverifiedCopy, .guessedComplete, .uploadsLeft, .staleUploads, nil: break
+        case .guessedCommit, .noHorizon, .unverifiedCopy, .guessedComplete, .uploadsLeft, .staleUploads, .anyPart,
+            .noInventory, nil:
+            break
         }
     }
 
@@ -148,7 +156,7 @@ package struct Simulation {
     }
 
     private mutating func jump() {
-        let seconds = random.pick([30, 130, 130, 700, 4_000]) ?? 30
+        let seconds = random.pick([30, 130, 130, 650, 650, 4_000]) ?? 30
         note("time jumps by \(seconds) s")
         tables.now += Int64(seconds) * 1_000_000
     }
@@ -219,6 +227,7 @@ package struct Simulation {
             return answer(message, SimulatedAnswer.refused(message.call))
         }
         let result = perform(message)
+        if hasFaults { repeatLater(message) }
         if message.isAbandoned { return }
         if hasFaults, random.chance(4) {
             note("the reply is lost")
