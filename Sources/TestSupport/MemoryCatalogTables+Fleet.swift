@@ -129,10 +129,12 @@ extension CatalogTables {
                 totalBytes: used.live.bytes + used.writing.bytes)
         case .active: drainRows[id] = nil
         case .drained:
-            guard left.allowsDrained else { return .residue(left) }
+            guard left.allowsDrained || ablations.contains(.drainWithoutProof) else { return .residue(left) }
             drainRows[id]?.finishedAt = now
-        case .retiring: guard left.allowsDrained else { return .residue(left) }
-        case .retired: guard left.allowsRetired else { return .residue(left) }
+        case .retiring:
+            guard left.allowsDrained || ablations.contains(.retireWithoutProof) else { return .residue(left) }
+        case .retired:
+            guard left.allowsRetired || ablations.contains(.retireWithoutProof) else { return .residue(left) }
         }
         backends[id]?.phase = to
         phaseSince[id] = now

@@ -17,6 +17,11 @@ package struct CatalogTables: Sendable {
         case sharedNames
         /// A completed upload is answered as if it were not there.
         case forgottenResults
+        /// A copy may begin where there is no room for it.
+        case intentWithoutQuota
+        /// A backend is called drained, or retired, without a look at what is left.
+        case drainWithoutProof
+        case retireWithoutProof
     }
 
     /// Microseconds since 1970.
@@ -230,7 +235,9 @@ package struct CatalogTables: Sendable {
                 && !row.copy.isSuspect
         }
         if isThere { return .alreadyThere }
-        if let quota = record.spec.quota, quota.value < size + (usage[backend]?.occupied.value ?? 0) {
+        if let quota = record.spec.quota, !ablations.contains(.intentWithoutQuota),
+            quota.value < size + (usage[backend]?.occupied.value ?? 0)
+        {
             return .overQuota
         }
         return nil

@@ -34,6 +34,14 @@ package enum SimulatedSight: String, Sendable, CaseIterable {
     /// A PUT came again when its row was forgotten.
     case strayLeft
     case strayFound
+
+    case intentOverQuota
+    case partOverQuota
+    case moveOverQuota
+
+    case drainRefused
+    case retired
+    case retirementRefused
 }
 
 extension Simulation {

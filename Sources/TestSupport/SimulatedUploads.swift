@@ -79,19 +79,19 @@ struct SimulatedPartSender: SimulatedActor {
     let number: Int
     let token: UInt64
     let attempt: LeaseToken
-    /// Whether some backend has a quota.
-    let reserves: Bool
+    /// Backends with a quota.
+    let limited: Set<BackendID>
     private var copies: [UploadCopy] = []
     private var machine: UploadProtocol.Part?
     private(set) var result: PartResult?
     private(set) var hasBody = false
 
-    init(_ upload: SimulatedUpload, number: Int, token: UInt64, attempt: LeaseToken, reserves: Bool) {
+    init(_ upload: SimulatedUpload, number: Int, token: UInt64, attempt: LeaseToken, limited: Set<BackendID>) {
         self.upload = upload
         self.number = number
         self.token = token
         self.attempt = attempt
-        self.reserves = reserves
+        self.limited = limited
     }
 
     mutating func start() -> [SimulatedCall] { [.catalog(.findUpload(upload.id, upload.object))] }
@@ -133,7 +133,7 @@ struct SimulatedPartSender: SimulatedActor {
             copies = found.copies
             var machine = UploadProtocol.Part(
                 copies: copies.map(\.copy), size: simulatedSize, minAck: min(upload.minAck, copies.count),
-                reserves: reserves)
+                reserves: copies.contains { limited.contains($0.backend) })
             let effects = machine.start()
             self.machine = machine
             return run(effects)

@@ -1,5 +1,6 @@
 import Catalog
 import S3
+import Spec
 import Transfer
 
 /// Who comes, and how it all must end.
@@ -14,6 +15,8 @@ extension Simulation {
         case uploads
         /// Few clients, so that versions last; many workers.
         case repairs
+        /// An operator who removes a backend.
+        case removals
     }
 
     private var traffic: Traffic { Traffic(rawValue: seed % UInt64(Traffic.allCases.count)) ?? .both }
@@ -26,12 +29,14 @@ extension Simulation {
             case .uploads: 60
             case .both: 30
             case .repairs: 5
+            case .removals: 20
             }
         if random.chance(uploadsPercent) { return spawnOnUpload(candidates) }
-        if traffic == .repairs, random.chance(70) {
+        if traffic == .removals, retiree == nil { retiree = random.pick(backendIDs) }
+        if traffic == .repairs || traffic == .removals, random.chance(60) {
             switch random.below(10) {
-            case 0..<6: if let scope = random.pick(scopes) { spawn(mover(scope)) }
-            case 6..<8: spawn(deleter(deletionsWanted))
+            case 0..<5: if let scope = random.pick(scopes) { spawn(mover(scope)) }
+            case 5..<7: spawn(deleter(deletionsWanted))
             default: operate()
             }
             return
@@ -118,16 +123,29 @@ extension Simulation {
 
     /// An edit of the operator; as many backends as copies are wanted stay active.
     private mutating func operate() {
-        guard let record = random.pick(tables.backends.values.sorted { $0.id < $1.id }) else { return }
+        // One who retires a backend comes back to it.
+        let ending = retiree.flatMap { tables.backends[$0] }.flatMap { $0.phase == .retired ? nil : $0 }
+        let any = random.pick(tables.backends.values.sorted { $0.id < $1.id })
+        guard let record = random.chance(60) ? ending ?? any : any else { return }
         switch record.phase {
         case .active:
             if active.count > Simulation.factor {
                 spawn(SimulatedTransaction(.change(record.id, from: .active, to: .draining)))
             }
         case .draining:
-            spawn(SimulatedTransaction(.change(record.id, from: .draining, to: random.chance(60) ? .drained : .active)))
-        case .drained: spawn(SimulatedTransaction(.change(record.id, from: .drained, to: .active)))
-        case .retiring, .retired: break
+            let goesOn = record.id == retiree || random.chance(60)
+            spawn(SimulatedTransaction(.change(record.id, from: .draining, to: goesOn ? .drained : .active)))
+        case .drained:
+            // As many as copies are wanted stay, without a quota.
+            let others = tables.backends.values.filter { $0.id != record.id && $0.spec.quota == nil }
+            if others.count >= Simulation.factor, retiree ?? record.id == record.id, random.chance(70) {
+                retiree = record.id
+                spawn(SimulatedTransaction(.change(record.id, from: .drained, to: .retiring)))
+            } else {
+                spawn(SimulatedTransaction(.change(record.id, from: .drained, to: .active)))
+            }
+        case .retiring: spawn(SimulatedRetirer(record.id))
+        case .retired: break
         }
     }
 
@@ -138,8 +156,8 @@ extension Simulation {
         note("faults stop")
         try settle()
         // Two edits at once may have left too few: the operator takes some back.
-        for id in backendIDs where active.count < Simulation.factor {
-            if let phase = tables.backends[id]?.phase, phase != .active {
+        for id in backendIDs where active.count(where: { !limited.contains($0) }) < Simulation.factor {
+            if let phase = tables.backends[id]?.phase, phase.mayBecome(.active) {
                 _ = tables.change(id, from: phase, to: .active)
             }
         }
@@ -152,8 +170,12 @@ extension Simulation {
             for scope in scopes { spawn(mover(scope)) }
             if ablation != .noInventory { for backend in backendIDs { spawn(inventory(backend)) } }
             try settle()
-            for record in tables.backends.values.sorted(by: { $0.id < $1.id }) where record.phase == .draining {
-                spawn(SimulatedTransaction(.change(record.id, from: .draining, to: .drained)))
+            for record in tables.backends.values.sorted(by: { $0.id < $1.id }) {
+                switch record.phase {
+                case .draining: spawn(SimulatedTransaction(.change(record.id, from: .draining, to: .drained)))
+                case .retiring: spawn(SimulatedRetirer(record.id))
+                case .active, .drained, .retired: break
+                }
             }
             spawn(SimulatedTransaction(.forget))
             try settle()
@@ -208,10 +230,11 @@ extension Simulation {
             return "upload \(row.id) is \(row.state)"
         }
         if uploads.values.contains(where: { !$0.isEmpty }) { return "uploads that nobody needs on a backend" }
-        if let draining = tables.backends.values.first(where: { $0.phase == .draining }) {
-            return "\(draining.id) is still draining"
+        if let record = tables.backends.values.first(where: { $0.phase == .draining || $0.phase == .retiring }) {
+            return "\(record.id) is still \(record.phase)"
         }
-        let stored = backends.values.reduce(0) { $0 + $1.count }
+        // What comes again when a backend is retired is nobody's: nobody looks there any more.
+        let stored = backends.filter { tables.backends[$0.key]?.phase != .retired }.values.reduce(0) { $0 + $1.count }
         return stored == tables.copies.count ? nil : "\(stored) objects for \(tables.copies.count) copies"
     }
 }

@@ -109,7 +109,7 @@ extension Simulation {
         var again = message
         again.isAbandoned = true
         again.isRepeated = true
-        again.heldUntil = step + random.below(300)
+        again.heldUntil = step + random.below(200)
         messages.append(again)
     }
 

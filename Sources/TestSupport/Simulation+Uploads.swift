@@ -4,10 +4,15 @@ import Catalog
 extension Simulation {
     mutating func runUpload(_ call: CatalogCall) throws(CatalogError) -> CatalogAnswer {
         switch call {
-        case .createUpload(let intent): return .intent(try tables.createUpload(intent))
+        case .createUpload(let intent):
+            let outcome = try tables.createUpload(intent)
+            if outcome.refused.values.contains(.overQuota) { see(.intentOverQuota) }
+            return .intent(outcome)
         case .openUpload(let id, let opened): return .held(try tables.openUpload(id, opened))
-        case .findUpload(let id, let object): return .upload(tables.find(id, object))
-        case .reservePart(let bytes, let id): return .reservation(try tables.reserve(bytes, for: id))
+        case .reservePart(let bytes, let id):
+            let reservation = try tables.reserve(bytes, for: id)
+            if case .overQuota = reservation { see(.partOverQuota) }
+            return .reservation(reservation)
         case .recordPart(let part, let id, let reserved):
             let before = tables.find(id, model.object(id))?.copies.count ?? 0
             let isRecorded = try tables.record(part, of: id, reserved: reserved)
@@ -42,8 +47,6 @@ extension Simulation {
         case .recordInventory(let page):
             _ = tables.record(page, lease: SimulatedLimits.workLease)
             return .done
-        case .dueOrphans(let backend):
-            return .orphans(tables.dueOrphans(backend, quarantine: SimulatedLimits.quarantine, limit: 10))
         case .doomOrphan(let orphan, let version, let copy, let owner):
             if case .doomed = try tables.doomOrphan(orphan, of: version, copy: copy, owner: owner) { see(.strayFound) }
             return .done
@@ -63,10 +66,13 @@ extension Simulation {
         }
     }
 
-    mutating func seeChange(_ from: BackendPhase, _ to: BackendPhase) {
-        switch (from, to) {
-        case (.draining, .drained): see(.drainFinished)
-        case (.draining, .active): see(.drainCancelled)
+    mutating func seeChange(_ from: BackendPhase, _ to: BackendPhase, _ outcome: PhaseOutcome) {
+        switch (from, to, outcome) {
+        case (.draining, .drained, .done): see(.drainFinished)
+        case (.draining, .active, .done): see(.drainCancelled)
+        case (.retiring, .retired, .done): see(.retired)
+        case (_, .drained, .residue): see(.drainRefused)
+        case (_, .retiring, .residue), (_, .retired, .residue): see(.retirementRefused)
         default: break
         }
     }
@@ -83,7 +89,7 @@ extension Simulation {
             spawn(
                 SimulatedPartSender(
                     upload, number: 1 + random.below(3), token: random.next() | 1,
-                    attempt: identifiers.makeLeaseToken(), reserves: true))
+                    attempt: identifiers.makeLeaseToken(), limited: ablation == .unreservedParts ? [] : limited))
         case 60..<95:
             guard !client.parts.isEmpty else { return }
             // One who asks again sends the same list.

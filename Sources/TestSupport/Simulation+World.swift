@@ -22,6 +22,7 @@ extension Simulation {
     }
 
     private mutating func transact(_ call: CatalogCall) -> Result<CatalogAnswer, CatalogError> {
+        if let found = look(call) { return .success(found) }
         let before = tables
         let result = Result { () throws(CatalogError) in try run(call) }
         if case .failure(let error) = result {
@@ -34,9 +35,23 @@ extension Simulation {
         return result
     }
 
+    /// What changes nothing needs no check.
+    private func look(_ call: CatalogCall) -> CatalogAnswer? {
+        switch call {
+        case .current(let object): .placed(tables.current(object))
+        case .findUpload(let id, let object): .upload(tables.find(id, object))
+        case .dueOrphans(let backend):
+            .orphans(tables.dueOrphans(backend, quarantine: SimulatedLimits.quarantine, limit: 10))
+        default: nil
+        }
+    }
+
     private mutating func run(_ call: CatalogCall) throws(CatalogError) -> CatalogAnswer {
         switch call {
-        case .intend(let intent): return .intent(try tables.intend(intent))
+        case .intend(let intent):
+            let outcome = try tables.intend(intent)
+            if outcome.refused.values.contains(.overQuota) { see(.intentOverQuota) }
+            return .intent(outcome)
         case .commit(let commit):
             let outcome = try tables.commit(commit)
             if case .fenceLost = outcome { see(.fenceHeld) }
@@ -56,7 +71,6 @@ extension Simulation {
             let outcomes = try tables.delete(
                 bucket: object.bucket, [DeleteRequest(key: object.key)], readGrace: SimulatedLimits.readGrace)
             return .deleted(outcomes.first ?? .deleted)
-        case .current(let object): return .placed(tables.current(object))
         case .markSuspect(let copy):
             _ = tables.markSuspect(copy)
             return .done
@@ -67,8 +81,10 @@ extension Simulation {
             tables.release(version, token: token, retryAfter: isFailed ? .seconds(20) : nil, evidence: nil)
             return .done
         case .intendCopy(let candidate, let version, let token):
-            return .copyIntent(
-                try tables.intendCopy(candidate, of: version, token: token, lease: SimulatedLimits.writeLease))
+            let outcome = try tables.intendCopy(
+                candidate, of: version, token: token, lease: SimulatedLimits.writeLease)
+            if case .refused(.overQuota) = outcome { see(.moveOverQuota) }
+            return .copyIntent(outcome)
         case .commitCopy(let copy, let version, let token):
             return .copyCommit(try tables.commitCopy(copy, of: version, token: token))
         case .doom(let request):
@@ -88,14 +104,18 @@ extension Simulation {
             _ = tables.forgetGone(limit: 10)
             return .done
         case .change(let backend, let from, let to):
-            if case .done = tables.change(backend, from: from, to: to) { seeChange(from, to) }
+            seeChange(from, to, tables.change(backend, from: from, to: to))
             return .done
-        case .createUpload, .openUpload, .findUpload, .reservePart, .recordPart, .beginComplete, .abortUpload,
+        case .createUpload, .openUpload, .reservePart, .recordPart, .beginComplete, .abortUpload,
             .abortStale:
             return try runUpload(call)
-        case .beginInventory, .recordInventory, .dueOrphans, .doomOrphan: return try runInventory(call)
+        case .beginInventory, .recordInventory, .doomOrphan: return try runInventory(call)
+        case .current, .findUpload, .dueOrphans: preconditionFailure("\(call) is a look, and was answered")
         }
     }
+
+    /// Backends with a quota.
+    var limited: Set<BackendID> { Set(tables.backends.values.filter { $0.spec.quota != nil }.map(\.id)) }
 
     /// Backends that take new copies, sorted.
     var active: [BackendID] { tables.backends.values.filter { $0.phase == .active }.map(\.id).sorted() }
@@ -128,27 +148,35 @@ extension Simulation {
     /// What must hold between rows.
     private mutating func checkRows(_ before: CatalogTables) {
         var sums: [BackendID: BackendUsage] = [:]
+        // What a look through a backend found: doomed in any phase, and there before anybody could count its bytes.
+        var orphans: [BackendID: (bytes: Int64, doomed: Int64)] = [:]
         for row in tables.copies.values {
-            let was = before.copies[row.copy.id]?.copy.state
+            let (backend, was) = (row.copy.backend, before.copies[row.copy.id]?.copy.state)
             if let was, was != row.copy.state, !was.mayBecome(row.copy.state) {
                 violated("copy \(row.copy.physicalKey) went from \(was) to \(row.copy.state)")
             }
-            if was == nil, row.copy.state != .doomed, tables.backends[row.copy.backend]?.phase != .active {
-                violated("a new copy began on \(row.copy.backend), which is not active")
+            if was == nil, !isOrphan(row), tables.backends[backend]?.phase != .active {
+                violated("a new copy began on \(backend), which is not active")
             }
-            var sum = sums[row.copy.backend] ?? BackendUsage()
-            sum.add(row)
-            sums[row.copy.backend] = sum
+            sums[backend, default: BackendUsage()].add(row)
+            if isOrphan(row) {
+                orphans[backend, default: (0, 0)].bytes += row.bytes
+                orphans[backend, default: (0, 0)].doomed += row.seenAbsent ? 0 : 1
+            }
         }
         for (id, record) in tables.backends {
-            if (tables.usage[id] ?? BackendUsage()) != (sums[id] ?? BackendUsage()) {
-                violated("counters of \(id) differ from its rows")
+            let sum = sums[id] ?? BackendUsage()
+            if (tables.usage[id] ?? BackendUsage()) != sum { violated("counters of \(id) differ from its rows") }
+            let occupied = sum.occupied.value - (orphans[id]?.bytes ?? 0)
+            if let quota = record.spec.quota, occupied > quota.value {
+                violated("\(id) holds \(occupied) bytes, and has room for \(quota.value)")
             }
-            // What a look through a backend found there is doomed in any phase.
+            guard record.phase == .drained || record.phase == .retiring || record.phase == .retired else { continue }
             var residue = tables.residue(id)
-            residue.doomed -= Int64(
-                tables.copies.values.count { $0.copy.backend == id && isOrphan($0) && !$0.seenAbsent })
-            if record.phase == .drained, !residue.allowsDrained { violated("\(id) is drained, and holds \(residue)") }
+            residue.doomed -= orphans[id]?.doomed ?? 0
+            if record.phase == .retired ? !residue.allowsRetired : !residue.allowsDrained {
+                violated("\(id) is \(record.phase), and holds \(residue)")
+            }
         }
         for row in before.copies.values where tables.copies[row.copy.id] == nil && row.copy.state != .gone {
             violated("the row of \(row.copy.physicalKey) was forgotten while \(row.copy.state)")

@@ -1,6 +1,7 @@
 import Catalog
 import HTTP
 import S3
+import Spec
 import Transfer
 
 /// A protection that a test takes away, to see that the simulation notices.
@@ -31,6 +32,14 @@ package enum SimulatedAblation: String, Sendable, CaseIterable {
     case anyPart
     /// Nobody looks for bytes that no row names.
     case noInventory
+    /// A copy may begin on a backend that has no room for it.
+    case intentWithoutQuota
+    /// A part's bytes leave before they are reserved.
+    case unreservedParts
+    /// A backend is called drained, without a look at what is left.
+    case drainWithoutProof
+    /// Likewise, when it is retired.
+    case retireWithoutProof
 }
 
 /// What went wrong, and how to see it again.
@@ -59,6 +68,8 @@ package struct Simulation {
     package static let factor = 2
     static let bucket = BucketID(1)
     static let backendCount: Int32 = 4
+    /// The last backend has room for so many bytes, the others are without limit.
+    static let quota: Int64 = 50
     static let keys = ["a", "b/c", "ü"]
     /// With few at a time each comes to its end soon; with many they meet.
     private var actorsMax: Int { [12, 4, 8][Int(seed / 4 % 3)] }
@@ -85,6 +96,8 @@ package struct Simulation {
     /// How often it came to pass.
     package internal(set) var sights: [SimulatedSight: Int] = [:]
     var nextUpload = 0
+    /// The one backend that its operator may retire.
+    var retiree: BackendID?
     let identifiers: SeededIdentifiers
     private var nextActor = 0
     private var nextTicket = 0
@@ -101,6 +114,7 @@ package struct Simulation {
             tables.backends[id] = record
             backends[id] = [:]
             uploads[id] = [:]
+            if id.raw == Self.backendCount { tables.backends[id]?.spec.quota = ByteCount(Self.quota) }
         }
         switch ablation {
         case .commitWithoutFence: tables.ablations = [.commitWithoutFence]
@@ -108,7 +122,11 @@ package struct Simulation {
         case .intentWithoutGate: tables.ablations = [.intentWithoutGate]
         case .reusedNames: tables.ablations = [.sharedNames]
         case .forgottenResult: tables.ablations = [.forgottenResults]
-        case .guessedCommit, .noHorizon, .unverifiedCopy, .guessedComplete, .uploadsLeft, .staleUploads, .anyPart,
+        case .drainWithoutProof: tables.ablations = [.drainWithoutProof]
+        case .retireWithoutProof: tables.ablations = [.retireWithoutProof]
+        case .intentWithoutQuota: tables.ablations = [.intentWithoutQuota]
+        case .unreservedParts, .guessedCommit, .noHorizon, .unverifiedCopy, .guessedComplete, .uploadsLeft,
+            .staleUploads, .anyPart,
             .noInventory, nil:
             break
         }
@@ -156,7 +174,7 @@ package struct Simulation {
     }
 
     private mutating func jump() {
-        let seconds = random.pick([30, 130, 130, 650, 650, 4_000]) ?? 30
+        let seconds = random.pick([30, 130, 130, 130, 650, 4_000]) ?? 30
         note("time jumps by \(seconds) s")
         tables.now += Int64(seconds) * 1_000_000
     }
@@ -181,7 +199,7 @@ package struct Simulation {
     /// It arrives later: some at once, some when much has happened in between.
     private mutating func holdBack(_ index: Int) {
         messages[index].isAbandoned = true
-        messages[index].heldUntil = step + (random.chance(50) ? random.below(300) : 0)
+        messages[index].heldUntil = step + (random.chance(60) ? random.below(200) : 0)
     }
 
     private mutating func breakBody() {
