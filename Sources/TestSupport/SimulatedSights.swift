@@ -25,6 +25,7 @@ package enum SimulatedSight: String, Sendable, CaseIterable {
     case completeSeenByLooking
     case completeWithInvalidPart
     case backendLeftUpload
+    case uploadFinishedAtLast
     case partRefused
 
     case putTwice

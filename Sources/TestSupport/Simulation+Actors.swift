@@ -155,6 +155,7 @@ extension Simulation {
     mutating func converge() throws(SimulationFailure) {
         note("faults stop")
         try settle()
+        try finishUploads()
         // Two edits at once may have left too few: the operator takes some back.
         for id in backendIDs where active.count(where: { !limited.contains($0) }) < Simulation.factor {
             if let phase = tables.backends[id]?.phase, phase.mayBecome(.active) {
@@ -187,7 +188,7 @@ extension Simulation {
     private static let roundsMax = 60
 
     /// Until nobody waits for anything.
-    private mutating func settle() throws(SimulationFailure) {
+    mutating func settle() throws(SimulationFailure) {
         var left = 100_000
         while !messages.isEmpty, left > 0 {
             left -= 1

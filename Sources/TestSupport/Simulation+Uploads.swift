@@ -93,16 +93,37 @@ extension Simulation {
         case 60..<95:
             guard !client.parts.isEmpty else { return }
             // One who asks again sends the same list.
-            let chosen =
-                client.chosen
-                ?? client.parts.sorted { $0.key < $1.key }.map {
-                    ChosenPart(number: $0.key, etag: String($0.value))
-                }
+            let chosen = client.list
             spawn(
                 SimulatedCompleter(
                     upload, chosen: chosen, guesses: ablation == .guessedComplete, isCareless: ablation == .anyPart))
         default: spawn(SimulatedTransaction(.abortUpload(upload.id, upload.object, isForced: false)))
         }
+    }
+
+    /// Faults have stopped: whoever asks for a Complete that nothing hinders gets it, also after many that failed.
+    mutating func finishUploads() throws(SimulationFailure) {
+        for client in model.uploads.values.sorted(by: { $0.upload.version < $1.upload.version }) {
+            let upload = client.upload
+            let chosen = client.list
+            // Of several attempts at once nobody knows which was the last.
+            guard let found = tables.find(upload.id, upload.object), found.state == .open || found.state == .completing,
+                !chosen.isEmpty, chosen.allSatisfy({ client.attempts[$0.number] == 1 }), !found.copies.isEmpty,
+                found.copies.allSatisfy({ isAtHand($0) })
+            else { continue }
+            spawn(SimulatedCompleter(upload, chosen: chosen, guesses: false, isCareless: false))
+            try settle()
+            see(.uploadFinishedAtLast)
+            if model.uploads[upload.id]?.answer == nil, model.writes[upload.version]?.isEnded == false {
+                violated("nothing hinders the Complete of upload \(upload.id), and it was not done")
+            }
+        }
+        try check()
+    }
+
+    /// Its backend has not forgotten the upload, or has completed it.
+    private func isAtHand(_ copy: UploadCopy) -> Bool {
+        uploads[copy.backend]?[copy.backendUploadID ?? ""] != nil || backends[copy.backend]?[copy.physicalKey] != nil
     }
 
     private mutating func uploadCreator(

@@ -17,6 +17,12 @@ extension SimulationModel {
         var completesOpen = 0
         var answer: CompleteResult?
         var answeredAt: Int64 = 0
+
+        /// What a Complete asks for: one who asks again sends the same list.
+        var list: [ChosenPart] {
+            chosen
+                ?? parts.sorted { $0.key < $1.key }.map { ChosenPart(number: $0.key, etag: String($0.value)) }
+        }
     }
 
     /// Completed ones, too: their clients may ask again.
