@@ -119,6 +119,7 @@ extension CatalogTables {
     package mutating func change(_ id: BackendID, from: BackendPhase, to: BackendPhase) -> PhaseOutcome {
         precondition(from.mayBecome(to), "no way from \(from) to \(to)")
         let phase = backends[id]?.phase ?? .retired
+        if to == .retiring || to == .retired, safeguardRow.halt != nil { return .notFrom(phase) }
         guard phase == from, to != .active || backends[id]?.isAbandoned == false else { return .notFrom(phase) }
         let left = residue(id)
         switch to {

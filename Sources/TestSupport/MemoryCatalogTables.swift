@@ -22,6 +22,8 @@ package struct CatalogTables: Sendable {
         /// A backend is called drained, or retired, without a look at what is left.
         case drainWithoutProof
         case retireWithoutProof
+        /// A write that is under way on a backend that is given up may become visible.
+        case abandonWithoutFence
     }
 
     /// Microseconds since 1970.
