@@ -41,6 +41,8 @@ package enum CatalogCall: Sendable, Equatable {
     case beginComplete(UploadID, ObjectName, [ChosenPart])
     case abortUpload(UploadID, ObjectName, isForced: Bool)
     case abortStale
+    case abandon(BackendID, soleCopiesMax: Int64)
+    case endAbandoned(BackendID)
     case beginInventory(BackendID, LeaseToken)
     case recordInventory(InventoryPage)
     case dueOrphans(BackendID)

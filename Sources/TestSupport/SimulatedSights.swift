@@ -43,6 +43,11 @@ package enum SimulatedSight: String, Sendable, CaseIterable {
     case drainRefused
     case retired
     case retirementRefused
+
+    case abandoned
+    case abandonRefused
+    case writeEndedByAbandon
+    case soleCopyLost
 }
 
 extension Simulation {

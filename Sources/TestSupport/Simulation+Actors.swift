@@ -9,7 +9,7 @@ extension Simulation {
     private var backendIDs: [BackendID] { (1...Simulation.backendCount).map { BackendID($0) } }
 
     /// What clients mostly do. A run that does a little of everything has too little of each for rare meetings.
-    private enum Traffic: UInt64, CaseIterable {
+    enum Traffic: UInt64, CaseIterable {
         case both
         case writes
         case uploads
@@ -17,9 +17,18 @@ extension Simulation {
         case repairs
         /// An operator who removes a backend.
         case removals
+        /// An operator who gives up a backend that is lost.
+        case losses
     }
 
-    private var traffic: Traffic { Traffic(rawValue: seed % UInt64(Traffic.allCases.count)) ?? .both }
+    /// The backend that will be lost, where one is.
+    private var endangered: BackendID { BackendID(1 + Int32(seed / 7 % 4)) }
+
+    var traffic: Traffic {
+        // Elsewhere it would not be missed.
+        if ablation == .abandonWithoutFence { return .losses }
+        return Traffic(rawValue: seed % UInt64(Traffic.allCases.count)) ?? .both
+    }
 
     mutating func spawnAny() {
         let object = random.pick(objects) ?? objects[0]
@@ -29,12 +38,19 @@ extension Simulation {
             case .uploads: 60
             case .both: 30
             case .repairs: 5
-            case .removals: 20
+            case .removals, .losses: 20
             }
+        if let record = retiree.flatMap({ tables.backends[$0] }), let next = worstMove(record) { return spawn(next) }
         if random.chance(uploadsPercent) { return spawnOnUpload(candidates) }
-        if traffic == .removals, retiree == nil { retiree = random.pick(backendIDs) }
-        if traffic == .repairs || traffic == .removals, random.chance(60) {
-            switch random.below(10) {
+        // Something is to be there when a backend is lost.
+        if traffic == .removals || traffic == .losses && step > 150, retiree == nil {
+            retiree = traffic == .losses ? endangered : random.pick(backendIDs)
+            if traffic == .losses, random.chance(30) { lost = retiree }
+        }
+        if traffic == .repairs || traffic == .removals || traffic == .losses && step > 150,
+            random.chance(traffic == .losses ? 30 : 60)
+        {
+            switch traffic == .losses ? 6 + random.below(4) : random.below(10) {
             case 0..<5: if let scope = random.pick(scopes) { spawn(mover(scope)) }
             case 5..<7: spawn(deleter(deletionsWanted))
             default: operate()
@@ -46,6 +62,7 @@ extension Simulation {
         case 30..<36: spawn(SimulatedTransaction(.delete(object)))
         case 36..<48: spawn(SimulatedReader(object))
         case 48..<64: spawn(deleter(deletionsWanted))
+        case 64..<84 where traffic == .losses && random.chance(70): break
         case 64..<84: if let scope = random.pick(scopes) { spawn(mover(scope)) }
         case 84..<89: spawn(SimulatedTransaction(.reap))
         case 89..<91: spawn(SimulatedTransaction(.abortStale))
@@ -59,8 +76,12 @@ extension Simulation {
         let version = identifiers.makeVersionID()
         let token = random.next() | 1
         // An instance that has not seen the latest phases may choose any backend: the gate decides.
-        let chosen = backendIDs.shuffled(using: &random).prefix(3)
+        var chosen = Array(backendIDs.shuffled(using: &random).prefix(3))
         let make = candidates
+        if traffic == .losses, random.chance(50) { chosen = [endangered] + chosen.filter { $0 != endangered } }
+        // Where a backend is lost, some objects are to have their only copy there.
+        let requirement = WriteRequirement(
+            ack: traffic == .losses && random.chance(60) ? 1 : 2, minAck: random.chance(50) ? 1 : 2)
         let precondition =
             random.chance(20)
             ? WritePrecondition(ifNoneMatch: .any) : random.chance(10) ? WritePrecondition(ifMatch: .any) : .none
@@ -68,7 +89,7 @@ extension Simulation {
             object: object, version: version, token: token, lease: identifiers.makeLeaseToken(),
             precondition: precondition,
             candidates: chosen.map { make($0, object, version) },
-            requirement: WriteRequirement(ack: 2, minAck: random.chance(50) ? 1 : 2),
+            requirement: requirement,
             guessesLostCommits: ablation == .guessedCommit)
     }
 
@@ -108,6 +129,8 @@ extension Simulation {
 
     private var scopes: [MoveScope] {
         let draining = tables.backends.values.filter { $0.phase == .draining }.map(\.id).sorted()
+        // Otherwise nothing has its only copy anywhere for long.
+        if traffic == .losses, hasFaults { return draining.filter { $0 != endangered }.map { .leaving($0) } }
         return draining.map { .leaving($0) } + [
             .short(bucket: Simulation.bucket, factor: Simulation.factor, staying: active),
             .surplus(bucket: Simulation.bucket, factor: Simulation.factor, staying: active),
@@ -132,6 +155,14 @@ extension Simulation {
             if active.count > Simulation.factor {
                 spawn(SimulatedTransaction(.change(record.id, from: .active, to: .draining)))
             }
+        case .draining where isGivenUp(record.id):
+            spawn(SimulatedTransaction(.endAbandoned(record.id)))
+            spawn(SimulatedTransaction(.change(record.id, from: .draining, to: .drained)))
+        case .draining where traffic == .losses && record.id == retiree:
+            let isDecided = lost != nil || random.chance(15)
+            spawn(
+                isDecided
+                    ? abandoning(record) : SimulatedTransaction(.change(record.id, from: .draining, to: .active)))
         case .draining:
             let goesOn = record.id == retiree || random.chance(60)
             spawn(SimulatedTransaction(.change(record.id, from: .draining, to: goesOn ? .drained : .active)))
@@ -144,6 +175,9 @@ extension Simulation {
             } else {
                 spawn(SimulatedTransaction(.change(record.id, from: .drained, to: .active)))
             }
+        // Nothing can be verified where nothing arrives.
+        case .retiring where isGivenUp(record.id):
+            spawn(SimulatedTransaction(.change(record.id, from: .retiring, to: .retired)))
         case .retiring: spawn(SimulatedRetirer(record.id))
         case .retired: break
         }
@@ -155,6 +189,7 @@ extension Simulation {
     mutating func converge() throws(SimulationFailure) {
         note("faults stop")
         try settle()
+        findAgain()
         try finishUploads()
         // Two edits at once may have left too few: the operator takes some back.
         for id in backendIDs where active.count(where: { !limited.contains($0) }) < Simulation.factor {
@@ -167,6 +202,7 @@ extension Simulation {
             tables.now += Duration.seconds(1_500).microseconds
             spawn(SimulatedTransaction(.reap))
             spawn(SimulatedTransaction(.abortStale))
+            if let lost { spawn(SimulatedTransaction(.endAbandoned(lost))) }
             for backend in backendIDs { spawn(deleter(backend)) }
             for scope in scopes { spawn(mover(scope)) }
             if ablation != .noInventory { for backend in backendIDs { spawn(inventory(backend)) } }
@@ -174,6 +210,10 @@ extension Simulation {
             for record in tables.backends.values.sorted(by: { $0.id < $1.id }) {
                 switch record.phase {
                 case .draining: spawn(SimulatedTransaction(.change(record.id, from: .draining, to: .drained)))
+                case .drained where isGivenUp(record.id):
+                    spawn(SimulatedTransaction(.change(record.id, from: .drained, to: .retiring)))
+                case .retiring where isGivenUp(record.id):
+                    spawn(SimulatedTransaction(.change(record.id, from: .retiring, to: .retired)))
                 case .retiring: spawn(SimulatedRetirer(record.id))
                 case .active, .drained, .retired: break
                 }
@@ -230,12 +270,15 @@ extension Simulation {
         for row in tables.uploads.values where row.state != .completed && row.state != .aborted {
             return "upload \(row.id) is \(row.state)"
         }
-        if uploads.values.contains(where: { !$0.isEmpty }) { return "uploads that nobody needs on a backend" }
+        if uploads.contains(where: { !isGivenUp($0.key) && !$0.value.isEmpty }) {
+            return "uploads that nobody needs on a backend"
+        }
         if let record = tables.backends.values.first(where: { $0.phase == .draining || $0.phase == .retiring }) {
             return "\(record.id) is still \(record.phase)"
         }
-        // What comes again when a backend is retired is nobody's: nobody looks there any more.
-        let stored = backends.filter { tables.backends[$0.key]?.phase != .retired }.values.reduce(0) { $0 + $1.count }
+        // What comes again when a backend is retired is nobody's, and so is what was given up: nobody looks there any more.
+        let watched = backends.filter { tables.backends[$0.key]?.phase != .retired && !isGivenUp($0.key) }
+        let stored = watched.values.reduce(0) { $0 + $1.count }
         return stored == tables.copies.count ? nil : "\(stored) objects for \(tables.copies.count) copies"
     }
 }

@@ -123,7 +123,9 @@ extension Simulation {
 
     /// Its backend has not forgotten the upload, or has completed it.
     private func isAtHand(_ copy: UploadCopy) -> Bool {
-        uploads[copy.backend]?[copy.backendUploadID ?? ""] != nil || backends[copy.backend]?[copy.physicalKey] != nil
+        guard copy.backend != lost else { return false }
+        return uploads[copy.backend]?[copy.backendUploadID ?? ""] != nil
+            || backends[copy.backend]?[copy.physicalKey] != nil
     }
 
     private mutating func uploadCreator(

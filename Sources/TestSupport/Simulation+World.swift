@@ -10,6 +10,8 @@ extension Simulation {
         if message.isAbandoned, !message.isRepeated { seeLate(message.call) }
         switch message.call {
         case .catalog(let call): return .catalog(transact(call))
+        case .backend(let id, _) where id == lost:
+            return .backend(.failure(StoreError(.unreachable, mayArriveLate: false, evidence: "lost")))
         case .backend(let id, let call):
             guard tables.now - message.sentAt <= simulatedSignatureLife.microseconds else {
                 see(.signatureTooOld)
@@ -30,6 +32,7 @@ extension Simulation {
             if case .internalError(let evidence) = error { violated("the catalog broke a promise: \(evidence)") }
         }
         observe(before)
+        checkLosses()
         checkRows(before)
         checkBytes()
         return result
@@ -106,6 +109,10 @@ extension Simulation {
         case .change(let backend, let from, let to):
             seeChange(from, to, tables.change(backend, from: from, to: to))
             return .done
+        case .abandon(let backend, let soleCopiesMax): return try abandon(backend, soleCopiesMax)
+        case .endAbandoned(let backend):
+            _ = try tables.endAbandoned(backend, limit: 10)
+            return .done
         case .createUpload, .openUpload, .reservePart, .recordPart, .beginComplete, .abortUpload,
             .abortStale:
             return try runUpload(call)
@@ -139,7 +146,10 @@ extension Simulation {
                 tables.objects[address]?.current.flatMap { tables.versions[$0]?.digests?.etag }
             }
             let current = tables.objects[address]?.current
-            if let what = model.observe(key, is: current, etag(tables), etagBefore: etag(before), step) {
+            let isGivenUp = before.objects[address]?.current.map { givenUp.contains($0) } ?? false
+            if let what = model.observe(
+                key, is: current, etag(tables), etagBefore: etag(before), isGivenUp: isGivenUp, step)
+            {
                 violated(what)
             }
         }
@@ -152,7 +162,7 @@ extension Simulation {
         var orphans: [BackendID: (bytes: Int64, doomed: Int64)] = [:]
         for row in tables.copies.values {
             let (backend, was) = (row.copy.backend, before.copies[row.copy.id]?.copy.state)
-            if let was, was != row.copy.state, !was.mayBecome(row.copy.state) {
+            if let was, was != row.copy.state, !was.mayBecome(row.copy.state), !isGivenUp(backend) {
                 violated("copy \(row.copy.physicalKey) went from \(was) to \(row.copy.state)")
             }
             if was == nil, !isOrphan(row), tables.backends[backend]?.phase != .active {
@@ -190,7 +200,9 @@ extension Simulation {
             let address = CatalogTables.ObjectAddress(ObjectName(bucket: Simulation.bucket, key: key))
             guard let version = tables.objects[address]?.current, !model.harmed.contains(version) else { continue }
             func good(_ tables: CatalogTables) -> Int {
-                tables.copies(of: version).count { $0.copy.state == .live && !$0.copy.isSuspect }
+                tables.copies(of: version).count { row in
+                    row.copy.state == .live && !row.copy.isSuspect && !isGivenUp(row.copy.backend)
+                }
             }
             let (had, has) = (good(before), good(tables))
             // A suspicion takes away what was thought to be there; that is not our doing.
@@ -215,14 +227,14 @@ extension Simulation {
                     "live \(row.copy.physicalKey) on \(row.copy.backend) holds \(found.map { "\($0)" } ?? "nothing")")
             }
         }
-        for (id, names) in backends {
+        for (id, names) in backends where !isGivenUp(id) {
             for name in names.keys {
                 let name = BackendName(backend: id, name: name)
                 if owned.contains(name) || strays.contains(name) { continue }
                 violated("\(name.name) on \(id) is in no row")
             }
         }
-        for (id, open) in uploads {
+        for (id, open) in uploads where !isGivenUp(id) {
             for (upload, parts) in open where !owned.contains(BackendName(backend: id, name: parts.name)) {
                 violated("upload \(upload) of \(parts.name) on \(id) is in no row")
             }

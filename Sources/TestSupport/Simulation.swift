@@ -40,6 +40,8 @@ package enum SimulatedAblation: String, Sendable, CaseIterable {
     case drainWithoutProof
     /// Likewise, when it is retired.
     case retireWithoutProof
+    /// A write that is under way on a backend that is given up may still become visible.
+    case abandonWithoutFence
 }
 
 /// What went wrong, and how to see it again.
@@ -98,6 +100,10 @@ package struct Simulation {
     var nextUpload = 0
     /// The one backend that its operator may retire.
     var retiree: BackendID?
+    /// A backend that is lost: nothing arrives there.
+    var lost: BackendID?
+    /// Versions that clients saw when their only copy was given up: the operator agreed to lose these.
+    var givenUp: Set<VersionID> = []
     let identifiers: SeededIdentifiers
     private var nextActor = 0
     private var nextTicket = 0
@@ -122,6 +128,7 @@ package struct Simulation {
         case .intentWithoutGate: tables.ablations = [.intentWithoutGate]
         case .reusedNames: tables.ablations = [.sharedNames]
         case .forgottenResult: tables.ablations = [.forgottenResults]
+        case .abandonWithoutFence: tables.ablations = [.abandonWithoutFence]
         case .drainWithoutProof: tables.ablations = [.drainWithoutProof]
         case .retireWithoutProof: tables.ablations = [.retireWithoutProof]
         case .intentWithoutQuota: tables.ablations = [.intentWithoutQuota]
@@ -227,7 +234,10 @@ package struct Simulation {
             row.copy.state == .live && !row.copy.isSuspect && !model.harmed.contains(row.copy.version)
                 && tables.copies(of: row.copy.version).count { $0.copy.state == .live && !$0.copy.isSuspect } >= 2
         }
-        guard ablation != .reusedNames, let row = random.pick(live.sorted { $0.copy.id < $1.copy.id }) else { return }
+        // One misfortune at a time: where a backend is lost, no copy elsewhere is harmed.
+        guard ablation != .reusedNames, traffic != .losses,
+            let row = random.pick(live.sorted { $0.copy.id < $1.copy.id })
+        else { return }
         model.harmed.insert(row.copy.version)
         model.harmedCopies.insert(row.copy.id)
         let isLost = random.chance(50)

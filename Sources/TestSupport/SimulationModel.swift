@@ -42,6 +42,10 @@ struct SimulationModel: Sendable {
     var uploads: [UploadID: ClientUpload] = [:]
     var now: Int64 = 0
 
+    /// Versions that another write or a delete ended.
+    private(set) var replaced: Set<VersionID> = []
+    func wasReplaced(_ version: VersionID) -> Bool { replaced.contains(version) }
+
     func token(_ version: VersionID) -> UInt64? { writes[version]?.token }
 
     // MARK: What clients do
@@ -140,15 +144,18 @@ struct SimulationModel: Sendable {
     // MARK: What the catalog does
 
     /// Compares what a key is now with what it was; a violation, or nil.
-    mutating func observe(_ key: String, is version: VersionID?, _ etag: String?, etagBefore: String?, _ step: Int)
+    mutating func observe(
+        _ key: String, is version: VersionID?, _ etag: String?, etagBefore: String?, isGivenUp: Bool, _ step: Int
+    )
         -> String?
     {
         let before = current[key]
         if version == nil { lastAbsent[key] = step }
         guard version != before else { return nil }
+        if let before, !isGivenUp || version != nil || deletesOpen[key, default: 0] > 0 { replaced.insert(before) }
         current[key] = version
         guard let version else {
-            return deletesOpen[key, default: 0] > 0 ? nil : "\(key) was deleted, and nobody asked for it"
+            return deletesOpen[key, default: 0] > 0 || isGivenUp ? nil : "\(key) was deleted, and nobody asked for it"
         }
         guard var write = writes[version] else { return "\(key) has a version that nobody wrote" }
         if write.wasCurrent { return "\(key) went back to a version that was replaced" }
