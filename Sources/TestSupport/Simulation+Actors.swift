@@ -42,21 +42,8 @@ extension Simulation {
             }
         if let record = retiree.flatMap({ tables.backends[$0] }), let next = worstMove(record) { return spawn(next) }
         if random.chance(uploadsPercent) { return spawnOnUpload(candidates) }
-        // Something is to be there when a backend is lost.
-        if traffic == .removals || traffic == .losses && step > 150, retiree == nil {
-            retiree = traffic == .losses ? endangered : random.pick(backendIDs)
-            if traffic == .losses, random.chance(30) { lost = retiree }
-        }
-        if traffic == .repairs || traffic == .removals || traffic == .losses && step > 150,
-            random.chance(traffic == .losses ? 30 : 60)
-        {
-            switch traffic == .losses ? 6 + random.below(4) : random.below(10) {
-            case 0..<5: if let scope = random.pick(scopes) { spawn(mover(scope)) }
-            case 5..<7: spawn(deleter(deletionsWanted))
-            default: operate()
-            }
-            return
-        }
+        chooseRetiree()
+        if isAboutBackends, random.chance(traffic == .losses ? 30 : 60) { return spawnWorker() }
         switch random.below(100) {
         case 0..<30: spawn(writer(object))
         case 30..<36: spawn(SimulatedTransaction(.delete(object)))
@@ -68,6 +55,26 @@ extension Simulation {
         case 89..<91: spawn(SimulatedTransaction(.abortStale))
         case 91..<93: spawn(SimulatedTransaction(.forget))
         case 93: spawn(inventory(random.pick(backendIDs) ?? backendIDs[0]))
+        default: operate()
+        }
+    }
+
+    /// Something is to be there when a backend is lost.
+    private var isAboutBackends: Bool {
+        traffic == .repairs || traffic == .removals || traffic == .losses && step > 150
+    }
+
+    private mutating func chooseRetiree() {
+        guard retiree == nil, isAboutBackends, traffic != .repairs else { return }
+        retiree = traffic == .losses ? endangered : random.pick(backendIDs)
+        if traffic == .losses, random.chance(30) { lost = retiree }
+    }
+
+    /// What runs about backends have more of than others.
+    private mutating func spawnWorker() {
+        switch traffic == .losses ? 6 + random.below(4) : random.below(10) {
+        case 0..<5: if let scope = random.pick(scopes) { spawn(mover(scope)) }
+        case 5..<7: spawn(deleter(deletionsWanted))
         default: operate()
         }
     }
