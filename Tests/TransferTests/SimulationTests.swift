@@ -6,11 +6,12 @@ import Testing
 ///
 /// `SLUICE_SIM_SEEDS=5000` runs that many; `SLUICE_SIM_SEED=8841` runs the one that failed.
 @Suite struct SimulationTests {
-    private static let steps = 500
-
     private static func number(_ name: String) -> UInt64? {
         ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }
     }
+
+    /// With another number a seed is another run.
+    private static var steps: Int { number("SLUICE_SIM_STEPS").map { Int($0) } ?? 500 }
 
     private static var seeds: [UInt64] {
         if let one = number("SLUICE_SIM_SEED") { return [one] }
