@@ -1,6 +1,6 @@
 /// The program's verbs.
 enum Command: String, CaseIterable, Sendable {
-    case serve, reconcile, apply, diff, status, events, wait, object, inventory, scrub
+    case serve, reconcile, apply, diff, status, events, wait, object, inventory, adopt, scrub, rebalance
     case okToStop = "ok-to-stop"
     case safeToRemove = "safe-to-remove"
     case confirmCatalog = "confirm-catalog"
@@ -19,7 +19,9 @@ enum Command: String, CaseIterable, Sendable {
         case .events: "what happened, newest first"
         case .object: "where the copies of an object are"
         case .scrub: "read every copy, verify it, and have the damaged ones repaired"
+        case .rebalance: "move copies so that all backends are about equally full"
         case .inventory: "what is on the backends and in no row, and when it goes"
+        case .adopt: "take back objects that a restored database does not know"
         case .okToStop: "whether every object stays readable while a backend is stopped"
         case .safeToRemove: "whether every object keeps its copies when a backend goes for good"
         case .confirmCatalog: "go on deleting after a restore or failover of Postgres was looked at"
@@ -46,7 +48,8 @@ enum Command: String, CaseIterable, Sendable {
         case .export, .okToStop, .safeToRemove, .diff: [.spec, .databaseURL]
         case .events, .object, .inventory: [.databaseURL, .output]
         case .confirmCatalog: [.databaseURL]
-        case .scrub: [.spec, .databaseURL, .logLevel]
+        case .scrub, .rebalance: [.spec, .databaseURL, .logLevel]
+        case .adopt: [.spec, .databaseURL]
         case .explain, .schema, .completion, .version, .help: []
         }
     }
@@ -56,6 +59,8 @@ enum Command: String, CaseIterable, Sendable {
         case .serve: [.allowRollback, .help]
         case .reconcile: [.dryRun, .detailedExitcode, .allowRollback, .noColor, .help]
         case .status: [.noColor, .watch, .help]
+        case .rebalance: [.dryRun, .cancel, .help]
+        case .adopt: [.dryRun, .help]
         case .validate: [.resolveSecrets, .noColor, .help]
         case .apply, .wait, .export, .diff, .events, .object, .inventory, .scrub, .okToStop, .safeToRemove,
             .confirmCatalog,
@@ -74,23 +79,23 @@ enum Command: String, CaseIterable, Sendable {
         case .export: "[BUCKET]"
         case .help: "[COMMAND]"
         case .object: "locate BUCKET/KEY | lost"
-        case .inventory, .scrub: "[BACKEND]"
+        case .inventory, .adopt, .scrub: "[BACKEND]"
         case .okToStop, .safeToRemove: "NAME"
         case .confirmCatalog: "TOKEN"
         case .explain: "[WORD]"
         case .completion: "bash|zsh|fish"
-        case .serve, .reconcile, .diff, .status, .events, .schema, .version: ""
+        case .serve, .reconcile, .diff, .status, .events, .rebalance, .schema, .version: ""
         }
     }
 
     var operandsMax: Int {
         switch self {
         case .object: 2
-        case .apply, .wait, .validate, .export, .inventory, .scrub, .okToStop, .safeToRemove, .confirmCatalog, .explain,
-            .completion,
+        case .apply, .wait, .validate, .export, .inventory, .adopt, .scrub, .okToStop, .safeToRemove, .confirmCatalog,
+            .explain, .completion,
             .help:
             1
-        case .serve, .reconcile, .diff, .status, .events, .schema, .version: 0
+        case .serve, .reconcile, .diff, .status, .events, .rebalance, .schema, .version: 0
         }
     }
 
@@ -161,6 +166,21 @@ enum Command: String, CaseIterable, Sendable {
         case .okToStop, .safeToRemove:
             """
             Asks the backends now, and counts from the catalog. Exit status 0: yes; 3: no, with the reasons.
+            """
+        case .adopt:
+            """
+            After Postgres was restored from a backup, objects that were written since are on the backends and in no row:
+            'sluice inventory' finds them. This takes them back: each is read in full, verified by its own words, and becomes
+            what its key has, unless the key has something newer. Objects that were deleted or replaced since the backup may
+            come back, too: look at --dry-run first. Once more than one round of the inventory is over, run it before
+            'sluice confirm-catalog'.
+            """
+        case .rebalance:
+            """
+            Moves copies from full backends to empty ones until they are as even as whole objects allow, together with whoever
+            else is at it, and ends with what has moved. It waits while copies are missing or a backend drains. With --dry-run it
+            prints what would move; with --cancel it ends what was asked for before. 'sluice serve' does this by itself where
+            rebalance.threshold is in the spec.
             """
         case .scrub:
             """

@@ -50,7 +50,8 @@ final class Instance: Sendable {
     var ledgers: ReconcilerLedgers {
         ReconcilerLedgers(
             fleet: catalog, moves: catalog, writes: catalog, deletions: catalog, objects: catalog, status: catalog,
-            inventory: catalog, safeguard: catalog, scrubs: catalog)
+            inventory: catalog, safeguard: catalog, scrubs: catalog, pace: catalog,
+            rebalance: catalog)
     }
 
     /// Reads backends only: what a dry run is made of.

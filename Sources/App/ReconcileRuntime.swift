@@ -22,26 +22,30 @@ final class ReconcileRuntime: Sendable {
         self.instance = instance
         let fleet = fleet
         let epochs = ConfirmedEpochs()
+        let limits = ReconcilerLimits()
         loop = ReconcileLoop(
             observer: instance.observer, ledgers: instance.ledgers,
             executor: {
                 Executor(
                     ledgers: instance.ledgers, context: instance.transferContext(fleet.current),
-                    limits: ReconcilerLimits(), epochs: epochs,
-                    logger: instance.logger)
-            }, metrics: metrics, logger: instance.logger, elapsed: SystemClock.elapsed)
+                    limits: limits, epochs: epochs, logger: instance.logger)
+            }, metrics: metrics, logger: instance.logger, limits: limits, elapsed: SystemClock.elapsed,
+            sleep: { duration async throws(CancellationError) in try await EventLoop.sleep(for: duration) })
     }
 
     /// One pass, unless the spec in force is not the one that `digest` names: then nothing may be done for the other, and nil is
     /// returned with the revision that is in force.
     func step(
-        _ desired: DesiredState, digest: String, specProblem: SpecProblem?
-    ) async throws(CatalogError) -> (outcome: PassOutcome?, revision: Int64) {
+        _ desired: DesiredState, digest: String, scope: PassScope, specProblem: SpecProblem?,
+        isInterrupted: @escaping @Sendable () -> Bool
+    ) async throws(CatalogError) -> (step: (plan: Plan, outcome: PassOutcome)?, revision: Int64) {
         let snapshot = try await instance.catalog.snapshot()
         guard snapshot.digest == digest else { return (nil, snapshot.revision) }
         await instance.registry.update(snapshot, desired)
         fleet.set(snapshot)
-        return (try await loop.step(desired, specProblem: specProblem).outcome, snapshot.revision)
+        let step = try await loop.step(
+            desired, scope: scope, specProblem: specProblem, isInterrupted: isInterrupted)
+        return (step, snapshot.revision)
     }
 
     func runUntilConverged(_ desired: DesiredState, within limit: Duration) async throws(CatalogError)

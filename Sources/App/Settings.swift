@@ -70,6 +70,7 @@ enum Switch: String, CaseIterable, Sendable {
     case allowRollback = "allow-rollback"
     case noColor = "no-color"
     case watch
+    case cancel
     case resolveSecrets = "resolve-secrets"
     case help
 
@@ -80,6 +81,7 @@ enum Switch: String, CaseIterable, Sendable {
         case .allowRollback: "accept a spec that was accepted before and superseded"
         case .noColor: "no colours, as with NO_COLOR in the environment"
         case .watch: "print again whenever something changed, until interrupted"
+        case .cancel: "end what was asked for before"
         case .resolveSecrets: "also read the secrets that the spec refers to"
         case .help: "print this text"
         }

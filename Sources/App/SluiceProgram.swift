@@ -91,6 +91,14 @@ package enum SluiceProgram {
             return try onLoops(count: 1) { loops async throws(CommandFailure) in
                 try await ScrubCommand(invocation, loops).run()
             }
+        case .adopt:
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await AdoptCommand(invocation, loops).run()
+            }
+        case .rebalance:
+            return try onLoops(count: 1) { loops async throws(CommandFailure) in
+                try await RebalanceCommand(invocation, loops).run()
+            }
         case .inventory:
             return try onLoops(count: 1) { loops async throws(CommandFailure) in
                 try await InventoryCommand(invocation, loops).run()

@@ -70,6 +70,12 @@ extension Reason {
             ConditionReference("deleted names wait for writes that may arrive late", "wait up to an hour")
         case .progressing: ConditionReference("nothing is in the way", "nothing")
         case .tooManyDrains: ConditionReference("maxConcurrentDrains is reached", "wait, or raise it")
+        case .outsideWindow: ConditionReference("the drain's window is closed", "wait, or change `drain.window`")
+        case .rebalanced: ConditionReference("copies moved for an even utilisation", "nothing")
+        case .deletionCeiling:
+            ConditionReference(
+                "as many copies were dropped within the hour as `safety.maxDeletionsPerHour` allows",
+                "wait, or raise it if this is what you want")
         case .insufficientTargets:
             ConditionReference("fewer backends than copies wanted", "add a backend, or lower the factor")
         case .insufficientRoom: ConditionReference("no quota has room", "raise a quota, or add a backend")

@@ -12,10 +12,17 @@ package struct Readiness: Sendable, Equatable {
 package struct AdminHandler: RequestHandler {
     private let metrics: Metrics
     private let readiness: @Sendable () async -> Readiness
+    private let status: @Sendable () async -> JSONValue?
 
-    /// - Parameter readiness: asked for each `/readyz`; bounded in time by whoever hands it in
-    package init(metrics: Metrics, readiness: @escaping @Sendable () async -> Readiness) {
+    /// - Parameters:
+    ///   - readiness: asked for each `/readyz`; bounded in time by whoever hands it in
+    ///   - status: asked for each `/v1/status`: what `sluice status -o json` prints; nil while the database does not answer
+    package init(
+        metrics: Metrics, status: @escaping @Sendable () async -> JSONValue?,
+        readiness: @escaping @Sendable () async -> Readiness
+    ) {
         self.metrics = metrics
+        self.status = status
         self.readiness = readiness
     }
 
@@ -34,7 +41,14 @@ package struct AdminHandler: RequestHandler {
         case "/metrics":
             return AdminHandler.text(
                 .ok, metrics.render(), isHead: isHead, type: "text/plain; version=0.0.4; charset=utf-8")
-        default: return AdminHandler.text(.notFound, "not found: try /healthz, /readyz or /metrics\n", isHead: isHead)
+        case "/v1/status":
+            guard let status = await status() else {
+                return AdminHandler.text(.serviceUnavailable, "the database does not answer\n", isHead: isHead)
+            }
+            return AdminHandler.text(.ok, status.indented + "\n", isHead: isHead, type: "application/json")
+        default:
+            return AdminHandler.text(
+                .notFound, "not found: try /healthz, /readyz, /v1/status or /metrics\n", isHead: isHead)
         }
     }
 

@@ -23,6 +23,8 @@ enum BackendSpecText {
         if let requests = limits.apiRequests { lines.append("requests \(requests)") }
         if let egress = limits.egress { lines.append("egress \(egress.value)") }
         if let ingress = limits.ingress { lines.append("ingress \(ingress.value)") }
+        if let bandwidth = spec.drain.bandwidth { lines.append("bandwidth \(bandwidth.value)") }
+        if let window = spec.drain.window { lines.append("window \(window.start)-\(window.end)") }
         switch spec.removal {
         case .whenEmpty: break
         case .purge: lines.append("removal purge")
@@ -71,6 +73,10 @@ enum BackendSpecText {
         spec.usageLimits = UsageLimits(
             apiRequests: number("requests"), egress: number("egress").map { ByteCount($0) },
             ingress: number("ingress").map { ByteCount($0) })
+        let times = (fields["window"] ?? "").split(separator: "-").compactMap { Int($0) }
+        spec.drain = DrainPolicy(
+            bandwidth: number("bandwidth").map { ByteCount($0) },
+            window: times.count == 2 ? DailyWindow(start: times[0], end: times[1]) : nil)
         spec.isDeletionProtected = fields["protected"] == "true"
         if let removal = fields["removal"] {
             spec.removal = removal == "purge" ? .purge : .abandon(token: String(removal.dropFirst("abandon:".count)))

@@ -99,7 +99,7 @@ extension PostgresCatalogStore: FleetLedger {
     {
         precondition(from.mayBecome(to), "no way from \(from) to \(to)")
         let rows = try await write(
-            "SELECT outcome, phase_now, writing, live, uploads, doomed, waiting, dead FROM change_phase_v3($1,$2,$3)",
+            "SELECT outcome, phase_now, writing, live, uploads, doomed, waiting, dead FROM change_phase_v4($1,$2,$3)",
             [.int4(backend.raw), .text(from.rawValue), .text(to.rawValue)])
         switch rows.text(0, 0) {
         case "done": return .done
@@ -147,7 +147,7 @@ extension PostgresCatalogStore: FleetLedger {
     package func abandon(_ backend: BackendID, soleCopiesMax: Int64) async throws(CatalogError) -> AbandonOutcome {
         // It looks at every copy there.
         let rows = try await write(
-            "SELECT outcome, sole FROM abandon_v3($1,$2)", [.int4(backend.raw), .int8(soleCopiesMax)],
+            "SELECT outcome, sole FROM abandon_v4($1,$2)", [.int4(backend.raw), .int8(soleCopiesMax)],
             within: .seconds(1800))
         switch rows.text(0, 0) {
         case "abandoned": return .abandoned(soleCopies: rows.int8(0, 1))

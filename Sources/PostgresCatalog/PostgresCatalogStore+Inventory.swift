@@ -7,7 +7,7 @@ extension PostgresCatalogStore: InventoryLedger {
         _ backend: BackendID, interval: Duration, token: LeaseToken, lease: Duration
     ) async throws(CatalogError) -> InventoryPosition? {
         let rows = try await write(
-            "SELECT round_now, place FROM begin_inventory_v1($1,$2,$3,$4)",
+            "SELECT round_now, place FROM begin_inventory_v2($1,$2,$3,$4)",
             [.int4(backend.raw), .int8(interval.milliseconds), .uuid(token.raw.uuid), .int8(lease.milliseconds)])
         guard rows.count > 0 else { return nil }
         let place = rows.text(0, 1)
@@ -16,7 +16,7 @@ extension PostgresCatalogStore: InventoryLedger {
 
     package func record(_ page: InventoryPage, lease: Duration) async throws(CatalogError) -> Int? {
         let rows = try await write(
-            "SELECT record_inventory_v1($1,$2,$3,$4,$5,$6,$7,$8,$9)",
+            "SELECT record_inventory_v2($1,$2,$3,$4,$5,$6,$7,$8,$9)",
             [
                 .int4(page.backend.raw), .uuid(page.token.raw.uuid), .int8(page.position.round),
                 .text(page.position.after ?? ""), page.through.map { .text($0) } ?? .null,
@@ -66,18 +66,19 @@ extension PostgresCatalogStore: InventoryLedger {
     }
 
     package func doomOrphan(
-        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID
+        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID, hourlyMax: Int64?
     ) async throws(CatalogError) -> OrphanOutcome {
         let rows = try await write(
-            "SELECT doom_orphan_v2($1,$2,$3,$4,$5,$6)",
+            "SELECT doom_orphan_v3($1,$2,$3,$4,$5,$6,$7)",
             [
                 .int4(orphan.backend.raw), .text(orphan.name), .bool(orphan.isUpload), .uuid(version.raw.uuid),
-                .uuid(copy.raw.uuid), .uuid(owner.raw.uuid),
+                .uuid(copy.raw.uuid), .uuid(owner.raw.uuid), hourlyMax.map { .int8($0) } ?? .null,
             ])
         switch rows.text(0, 0) {
         case "doomed": return .doomed
         case "notOrphan": return .notOrphan
         case "lastCopy": return .lastCopy
+        case "ceiling": return .ceilingReached
         case let other: throw .internalError(evidence: "orphan outcome \(other)")
         }
     }

@@ -23,7 +23,32 @@ extension PostgresCatalogStore: MoveLedger {
             return try await claim(scope, "short", bucket, factor, staying, limit, token, lease)
         case .surplus(let bucket, let factor, let staying):
             return try await claim(scope, "surplus", bucket, factor, staying, limit, token, lease)
+        case .movable(let from, let to, let sizeMax):
+            return try await claimMovable(from, to, sizeMax, limit, token, lease)
         }
+    }
+
+    /// Through the copies of the one backend from the beginning; what is claimed by others or moved already costs a look at its index.
+    private func claimMovable(
+        _ from: BackendID, _ to: BackendID, _ sizeMax: Int64, _ limit: Int, _ token: LeaseToken, _ lease: Duration
+    ) async throws(CatalogError) -> [ClaimedVersion] {
+        var found: [VersionID: Int] = [:]
+        var after = VersionID(ID128(high: 0, low: 0))
+        for _ in 0..<PostgresCatalogStore.claimWindowsMax where found.count < limit {
+            let rows = try await write(
+                "SELECT version_id, attempts, next_after FROM claim_movable_v1($1,$2,$3,$4,$5,$6,$7,$8)",
+                [
+                    .int4(from.raw), .int4(to.raw), .int8(sizeMax), .uuid(after.raw.uuid),
+                    .int4(PostgresCatalogStore.claimWindow), .int4(Int32(limit - found.count)), .uuid(token.raw.uuid),
+                    .int8(lease.milliseconds),
+                ])
+            for row in 0..<rows.count where !rows.isNull(row, 0) {
+                found[VersionID(ID128(rows.uuid(row, 0)))] = Int(rows.int4(row, 1))
+            }
+            guard !rows.isNull(0, 2) else { break }
+            after = VersionID(ID128(rows.uuid(0, 2)))
+        }
+        return try await claimed(found)
     }
 
     /// Through the bucket's keys from where the last claim ended, once around at most; then those that failed before.
@@ -177,15 +202,17 @@ extension PostgresCatalogStore: MoveLedger {
 
     package func doom(_ request: DoomRequest) async throws(CatalogError) -> DoomOutcome {
         let rows = try await write(
-            "SELECT outcome, others, required FROM doom_v2($1,$2,$3,$4,$5)",
+            "SELECT outcome, others, required FROM doom_v3($1,$2,$3,$4,$5,$6)",
             [
                 .uuid(request.copy.raw.uuid), .uuid(request.version.raw.uuid), .int4(Int32(request.factor)),
                 .int4s(request.counted.sorted().map(\.raw)), .int8(request.readGrace.milliseconds),
+                request.hourlyMax.map { .int8($0) } ?? .null,
             ])
         switch rows.text(0, 0) {
         case "doomed": return .doomed
         case "notLive": return .notLive
         case "halted": return .halted
+        case "ceiling": return .ceilingReached
         case "kept": return .kept(others: Int(rows.int4(0, 1)), required: Int(rows.int4(0, 2)))
         case let other: throw .internalError(evidence: "doom outcome \(other)")
         }

@@ -16,6 +16,17 @@ extension PostgresCatalogStore: ScrubLedger {
             round: rows.int8(0, 0), after: rows.isNull(0, 1) ? nil : VersionID(ID128(rows.uuid(0, 1))))
     }
 
+    package func renewScrub(
+        _ backend: BackendID, token: LeaseToken, lease: Duration
+    ) async throws(CatalogError) -> Bool {
+        try await write(
+            """
+            UPDATE scrub SET lease_until = clock_timestamp() + make_interval(secs => $3 / 1000.0)
+            WHERE backend_id = $1 AND token = $2 RETURNING true
+            """, [.int4(backend.raw), .uuid(token.raw.uuid), .int8(lease.milliseconds)]
+        ).count > 0
+    }
+
     package func copiesToScrub(
         _ backend: BackendID, after: VersionID?, limit: Int
     ) async throws(CatalogError) -> [PlacedVersion] {

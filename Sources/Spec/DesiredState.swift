@@ -49,6 +49,8 @@ package struct SafetySpec: Sendable, Equatable {
     package var orphanQuarantine: Duration = .seconds(7 * 24 * 3600)
     /// How long open uploads on a draining backend accept parts.
     package var drainUploadGrace: Duration = .seconds(3600)
+    /// Copies that the reconciler may drop in any hour; nil: no ceiling.
+    package var deletionsPerHourMax: Int64?
     package init() {}
 }
 
@@ -65,6 +67,9 @@ package struct FleetSpec: Sendable, Equatable {
     package var safety: SafetySpec
     /// How often every copy is read and verified; nil: only when `sluice scrub` asks.
     package var scrubInterval: Duration?
+    /// Copies move when the most and the least utilised backend are so far apart, as a share of 1; nil: only when
+    /// `sluice rebalance` asks.
+    package var rebalanceThreshold: Double?
 
     package init(
         name: String, replication: ReplicationSpec, routing: Routing = .spread,
@@ -132,13 +137,15 @@ package struct BackendSpec: Sendable, Equatable {
     /// nil: unlimited.
     package var quota: ByteCount?
     package var usageLimits: UsageLimits
+    package var drain: DrainPolicy
     package var removal: RemovalPolicy
     package var isDeletionProtected: Bool
 
     package init(
         name: String, labels: [String: String] = [:], state: DesiredBackendState = .active, location: BackendLocation,
         keyPrefix: String = "sluice/", credentials: BackendCredentials? = nil, quota: ByteCount? = nil,
-        usageLimits: UsageLimits = UsageLimits(), removal: RemovalPolicy = .whenEmpty, isDeletionProtected: Bool = false
+        usageLimits: UsageLimits = UsageLimits(), drain: DrainPolicy = DrainPolicy(),
+        removal: RemovalPolicy = .whenEmpty, isDeletionProtected: Bool = false
     ) {
         self.name = name
         self.labels = labels
@@ -148,6 +155,7 @@ package struct BackendSpec: Sendable, Equatable {
         self.credentials = credentials
         self.quota = quota
         self.usageLimits = usageLimits
+        self.drain = drain
         self.removal = removal
         self.isDeletionProtected = isDeletionProtected
     }

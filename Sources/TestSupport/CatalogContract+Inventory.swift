@@ -26,12 +26,41 @@ extension CatalogScene {
 
     func doom(_ orphan: Orphan, of version: VersionID? = nil) async throws -> OrphanOutcome {
         try await stores.inventory.doomOrphan(
-            orphan, of: version ?? ids.makeVersionID(), copy: ids.makeCopyID(), owner: ids.makeVersionID())
+            orphan, of: version ?? ids.makeVersionID(), copy: ids.makeCopyID(), owner: ids.makeVersionID(),
+            hourlyMax: nil)
     }
 }
 
 extension CatalogContract {
     static let inventory: [CatalogPromise] = [
+        CatalogPromise("a backend that is given up or retired has no inventory, and a late page changes nothing") {
+            stores in
+            let scene = try await CatalogScene.open(stores)
+            for (name, ends) in [("a", true), ("b", false)] {
+                try expectEqual(try await scene.round(name, ["lost-on-\(name)"]), 1)
+                let token = scene.ids.makeLeaseToken()
+                let id = try scene.id(name)
+                let position = try unwrap(
+                    try await stores.inventory.beginInventory(id, interval: .zero, token: token, lease: .seconds(60)))
+                _ = try await scene.change(name, .active, .draining)
+                if ends {
+                    for (from, to) in [(.draining, .drained), (.drained, .retiring), (.retiring, .retired)]
+                        as [(BackendPhase, BackendPhase)]
+                    {
+                        try expectEqual(try await scene.change(name, from, to), .done)
+                    }
+                } else {
+                    try expectEqual(try await stores.fleet.abandon(id, soleCopiesMax: 0), .abandoned(soleCopies: 0))
+                }
+                try expectEqual(try await stores.inventory.orphans(id, after: nil, limit: 10), [], name)
+                let late = InventoryPage(
+                    backend: id, token: token, position: position, through: nil,
+                    objects: [ListedName(name: "late", bytes: 1)], uploads: [])
+                try expectEqual(try await stores.inventory.record(late, lease: .seconds(60)), nil)
+                try expectEqual(try await scene.round(name, ["later"]), nil)
+                try expectEqual(try await stores.inventory.orphans(id, after: nil, limit: 10), [], name)
+            }
+        },
         CatalogPromise("a name without a row is an orphan, and due once two rounds saw it and its quarantine is over") {
             stores in
             let scene = try await CatalogScene.open(stores)

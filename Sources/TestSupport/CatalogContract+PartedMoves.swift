@@ -1,5 +1,17 @@
 import Catalog
 
+extension CatalogScene {
+    /// A copy in parts whose worker ended an hour ago.
+    fileprivate func interrupted(_ key: String, _ source: String, _ target: String) async throws -> CopyID {
+        let version = try await put(key, on: [source]).version
+        let (token, candidate) = (ids.makeLeaseToken(), try self.candidate(target))
+        _ = try await stores.moves.intendCopy(candidate, of: version, token: token, lease: .seconds(60))
+        _ = try await stores.moves.record(upload: "u", of: candidate.id, token: token)
+        _ = try await stores.writes.renew(version, token: token, lease: .seconds(-3600))
+        return candidate.id
+    }
+}
+
 extension CatalogContract {
     static let partedMoves: [CatalogPromise] = [
         CatalogPromise("a copy in parts outlives its writer's lease, is taken over once, and keeps its parts") {
@@ -32,6 +44,17 @@ extension CatalogContract {
             let committed = try await stores.moves.commitCopy(
                 UploadedCopy(id: candidate.id), of: version, token: second, readGrace: .zero)
             try expectEqual(committed, .live)
+        },
+        CatalogPromise("an interrupted copy in parts is kept for long only while somebody drains") { stores in
+            let scene = try await CatalogScene.open(stores)
+            _ = try await scene.interrupted("draining", "a", "b")
+            let idle = try await scene.interrupted("idle", "c", "b")
+            _ = try await scene.change("a", .active, .draining)
+            try expectEqual(try await stores.deletions.reapExpiredWrites(limit: 10), 1)
+            let due = try await scene.due().map(\.copy.id)
+            try expectEqual(due, [idle])
+            _ = try await scene.change("a", .draining, .active)
+            try expectEqual(try await stores.deletions.reapExpiredWrites(limit: 10), 1, "called off")
         },
         CatalogPromise("a copy in parts is given up when its version is replaced or its backend drains") { stores in
             let scene = try await CatalogScene.open(stores)

@@ -19,6 +19,8 @@ extension CatalogContract {
             let start = try unwrap(try await begin(first, .zero))
             try expectEqual(start, ScrubPosition(round: 1, after: nil))
             try expect(try await begin(second, .zero) == nil, "another is at it")
+            try expect(try await stores.scrubs.renewScrub(a, token: first, lease: .seconds(90)))
+            try expect(!(try await stores.scrubs.renewScrub(a, token: second, lease: .seconds(90))), "not its claim")
             let page = try await stores.scrubs.copiesToScrub(a, after: nil, limit: 3)
             try expectEqual(page.map(\.version.size), [7, 7, 7])
             try expect(page.allSatisfy { $0.copies.count == 1 && $0.copies[0].backend == a })

@@ -1,6 +1,6 @@
 package import Catalog
 
-/// The twelve stores of a catalog, in one process.
+/// The fifteen stores of a catalog, in one process.
 package struct CatalogStores: Sendable {
     package let writes: any WriteLedger
     package let objects: any ObjectIndex
@@ -14,12 +14,16 @@ package struct CatalogStores: Sendable {
     package let safeguard: any SafeguardLedger
     package let scrubs: any ScrubLedger
     package let usage: any UsageLedger
+    package let pace: any PaceLedger
+    package let rebalance: any RebalanceLedger
+    package let adoption: any AdoptionLedger
 
     package init(
         writes: any WriteLedger, objects: any ObjectIndex, uploads: any UploadLedger, moves: any MoveLedger,
         deletions: any DeletionLedger, fleet: any FleetLedger, status: any StatusLedger,
         buckets: any BucketLedger, inventory: any InventoryLedger, safeguard: any SafeguardLedger,
-        scrubs: any ScrubLedger, usage: any UsageLedger
+        scrubs: any ScrubLedger, usage: any UsageLedger, pace: any PaceLedger,
+        rebalance: any RebalanceLedger, adoption: any AdoptionLedger
     ) {
         self.writes = writes
         self.objects = objects
@@ -33,6 +37,9 @@ package struct CatalogStores: Sendable {
         self.safeguard = safeguard
         self.scrubs = scrubs
         self.usage = usage
+        self.pace = pace
+        self.rebalance = rebalance
+        self.adoption = adoption
     }
 
     /// One value that is all of them.
@@ -40,12 +47,13 @@ package struct CatalogStores: Sendable {
     where
         Store: WriteLedger & ObjectIndex & UploadLedger & MoveLedger & DeletionLedger & FleetLedger & StatusLedger
             & BucketLedger & InventoryLedger & SafeguardLedger & ScrubLedger
-            & UsageLedger
+            & UsageLedger & PaceLedger & RebalanceLedger & AdoptionLedger
     {
         self.init(
             writes: store, objects: store, uploads: store, moves: store, deletions: store, fleet: store, status: store,
             buckets: store, inventory: store, safeguard: store, scrubs: store,
-            usage: store)
+            usage: store, pace: store, rebalance: store,
+            adoption: store)
     }
 }
 
@@ -70,7 +78,7 @@ package enum CatalogContract {
     package static let promises: [CatalogPromise] =
         writes + deletes + listings + moves + deletions + uploads + fleet + status + buckets + inventory + safeguard
         + abandon + partedMoves
-        + scrubs + usage
+        + scrubs + usage + pace + rebalance + adoption
 
     static func expect(
         _ condition: Bool, _ what: @autoclosure () -> String = "", file: StaticString = #fileID, line: UInt = #line

@@ -18,7 +18,7 @@ package final class MemoryCatalog: Sendable {
         case safeguard, raiseEpoch, halt, confirm
         case snapshot, accept, changePhase, recordMarked, residue, drains, copyGroups
         case conditions, publish, events
-        case abandon, endAbandoned, lostObjects, scrub, addUsage
+        case abandon, endAbandoned, lostObjects, scrub, addUsage, pace, rebalance, adopt
     }
 
     package enum Fault: Sendable, Equatable {

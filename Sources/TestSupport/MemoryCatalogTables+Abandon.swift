@@ -29,6 +29,7 @@ extension CatalogTables {
             for copy in open.sorted() { try doom(copy, after: .zero, isLate: true) }
         }
         backends[backend]?.isAbandoned = true
+        forgetInventory(backend)
         return .abandoned(soleCopies: Int64(sole))
     }
 

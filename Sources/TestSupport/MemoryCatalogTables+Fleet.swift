@@ -139,6 +139,7 @@ extension CatalogTables {
         }
         backends[id]?.phase = to
         phaseSince[id] = now
+        if to == .retired { forgetInventory(id) }
         return .done
     }
 

@@ -35,7 +35,7 @@ extension CatalogTables {
         _ backend: BackendID, interval: Duration, token: LeaseToken, lease: Duration
     ) -> InventoryPosition? {
         var row = inventoryRows[backend] ?? InventoryRow()
-        guard row.leaseUntil <= now else { return nil }
+        guard row.leaseUntil <= now, isInventoried(backend) else { return nil }
         if row.finishedAt != nil {
             guard row.startedAt == Int64.min || row.startedAt <= now - interval.microseconds else { return nil }
             row.round += 1
@@ -49,8 +49,18 @@ extension CatalogTables {
         return InventoryPosition(round: row.round, after: row.after)
     }
 
+    private func isInventoried(_ backend: BackendID) -> Bool {
+        backends[backend].map { $0.phase != .retired && !$0.isAbandoned } ?? false
+    }
+
+    mutating func forgetInventory(_ backend: BackendID) {
+        inventoryRows[backend] = nil
+        orphanRows = orphanRows.filter { $0.key.backend != backend }
+    }
+
     mutating func record(_ page: InventoryPage, lease: Duration) -> Int? {
-        guard var row = inventoryRows[page.backend], row.token == page.token, row.round == page.position.round,
+        guard isInventoried(page.backend), var row = inventoryRows[page.backend], row.token == page.token,
+            row.round == page.position.round,
             row.finishedAt == nil
         else { return nil }
         let after = Array((page.position.after ?? "").utf8)
@@ -99,7 +109,7 @@ extension CatalogTables {
         return fresh
     }
 
-    private func isNamed(_ backend: BackendID, _ name: [UInt8]) -> Bool {
+    func isNamed(_ backend: BackendID, _ name: [UInt8]) -> Bool {
         physicalNames.contains(PhysicalAddress(backend: backend, name: name))
     }
 
@@ -121,7 +131,7 @@ extension CatalogTables {
     }
 
     mutating func doomOrphan(
-        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID
+        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID, hourlyMax: Int64?
     ) throws(CatalogError) -> OrphanOutcome {
         guard safeguardRow.halt == nil, let backend = backends[orphan.backend], backend.isDeclared,
             backend.phase != .retired
@@ -134,8 +144,12 @@ extension CatalogTables {
         guard let row = orphanRows[address], row.orphan.sightings >= 2, !row.orphan.isForeign else {
             return .notOrphan
         }
+        if isNamed(orphan.backend, address.name) {
+            orphanRows[address] = nil
+            return .notOrphan
+        }
+        guard noteDrop(hourlyMax) else { return .ceilingReached }
         orphanRows[address] = nil
-        if isNamed(orphan.backend, address.name) { return .notOrphan }
         versions[owner] = VersionRow(
             id: owner, object: ObjectName(bucket: BucketID(0), key: ""), size: row.orphan.bytes,
             headers: ObjectHeaders(),
@@ -184,10 +198,10 @@ extension MemoryCatalog: InventoryLedger {
         try run(.inventory) { (tables) throws(CatalogError) in tables.orphans(backend, after: after, limit: limit) }
     }
     package func doomOrphan(
-        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID
+        _ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID, hourlyMax: Int64?
     ) async throws(CatalogError) -> OrphanOutcome {
         try run(.doomOrphan) { (tables) throws(CatalogError) in
-            try tables.doomOrphan(orphan, of: version, copy: copy, owner: owner)
+            try tables.doomOrphan(orphan, of: version, copy: copy, owner: owner, hourlyMax: hourlyMax)
         }
     }
     package func markForeign(_ orphan: Orphan) async throws(CatalogError) {

@@ -34,6 +34,7 @@ extension CatalogTables {
                         $0.copy.state == .live && $0.copy.isSuspect && staying.contains($0.copy.backend)
                     }
             }
+        case .movable(let from, let to, let sizeMax): return movable(from, to, sizeMax)
         case .surplus(let bucket, let factor, let staying):
             let delay = (revisions.last?.trimDelay ?? .zero).microseconds
             return current(in: bucket).filter { version in
@@ -117,8 +118,12 @@ extension CatalogTables {
 
     private func isResumable(_ row: CopyRow) -> Bool {
         guard let backend = backends[row.copy.backend], let until = row.leaseUntil else { return false }
+        let isLeaving = copies(of: row.copy.version).contains {
+            $0.copy.state == .live && backends[$0.copy.backend]?.phase == .draining
+        }
         return row.backendUploadID != nil && row.upload == nil
-            && until > now - Duration.seconds(86_400).microseconds && backend.phase == .active && backend.isDeclared
+            && until > now - Duration.seconds(isLeaving ? 86_400 : 900).microseconds && backend.phase == .active
+            && backend.isDeclared
             && versions[row.copy.version]?.isRetained == true
     }
 
@@ -147,6 +152,7 @@ extension CatalogTables {
         guard others >= required || ablations.contains(.doomWithoutRecount) else {
             return .kept(others: others, required: required)
         }
+        guard noteDrop(request.hourlyMax) else { return .ceilingReached }
         try doom(request.copy, after: request.readGrace, isLate: false)
         return .doomed
     }

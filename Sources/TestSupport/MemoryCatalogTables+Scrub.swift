@@ -30,6 +30,12 @@ extension CatalogTables {
         return ScrubPosition(round: row.round, after: row.after)
     }
 
+    mutating func renewScrub(_ backend: BackendID, token: LeaseToken, lease: Duration) -> Bool {
+        guard scrubRows[backend]?.token == token else { return false }
+        scrubRows[backend]?.leaseUntil = now + lease.microseconds
+        return true
+    }
+
     func copiesToScrub(_ backend: BackendID, after: VersionID?, limit: Int) -> [PlacedVersion] {
         let there = copies.values.map(\.copy).filter { copy in
             copy.backend == backend && copy.state == .live && !copy.isSuspect && after.map { $0 < copy.version } ?? true
@@ -64,6 +70,13 @@ extension CatalogTables {
 }
 
 extension MemoryCatalog: ScrubLedger {
+    package func renewScrub(
+        _ backend: BackendID, token: LeaseToken, lease: Duration
+    ) async throws(CatalogError) -> Bool {
+        try run(.scrub) { (tables) throws(CatalogError) in
+            tables.renewScrub(backend, token: token, lease: lease)
+        }
+    }
     package func beginScrub(
         _ backend: BackendID, interval: Duration?, token: LeaseToken, lease: Duration
     ) async throws(CatalogError) -> ScrubPosition? {

@@ -49,6 +49,10 @@ package struct CatalogTables: Sendable {
     var factors: [BucketID: FactorRow] = [:]
     var lostRows: [LostObject] = []
     var monthlyRows: [BackendID: MonthlyUsage] = [:]
+    var rebalanceRow = RebalanceRow()
+    var paceRows: [BackendID: PaceRow] = [:]
+    /// When the reconciler dropped copies under a ceiling.
+    var dropRows: [Int64] = []
     var scrubRows: [BackendID: ScrubRow] = [:]
     package var safeguardRow = Safeguard(epoch: 1)
     var epochRaisedAt = Int64.min

@@ -7,7 +7,8 @@ package import S3
 ///
 /// Entries, all of them ASCII (values percent-encoded, RFC 3986):
 /// `sluice-format` (1, or 2 where a value is in pieces), `sluice-bucket`, `sluice-key` (or, where that would be longer than 1,000 bytes, `sluice-key64` in Base64),
-/// `sluice-version`, `sluice-size` (not with multipart, whose size Create does not know), `sluice-header-NAME`, `sluice-user-NAME`.
+/// `sluice-version`, `sluice-size` (not with multipart, whose size Create does not know), `sluice-etag` (where the bytes were known
+/// before: copies that repair and drains make), `sluice-header-NAME`, `sluice-user-NAME`.
 ///
 /// OpenStack Swift takes values of 256 bytes and names of 128 (an underscore counts as three), 90 of them: longer values go on in
 /// `sluice-2-key`, `sluice-3-key`, and so on with every name.
@@ -23,7 +24,7 @@ package enum CopyMetadata {
     private static let truncation = ("sluice-truncated", "1")
 
     package static func make(
-        bucket: String, key: String, version: VersionID, size: Int64?, headers: ObjectHeaders
+        bucket: String, key: String, version: VersionID, size: Int64?, etag: String? = nil, headers: ObjectHeaders
     ) -> StoredMetadata {
         var entries = ["sluice-format": "1", "sluice-bucket": bucket, "sluice-version": version.raw.base32]
         let plain = PercentCoding.encode(key, keepingSlash: true)
@@ -33,6 +34,7 @@ package enum CopyMetadata {
             entries["sluice-key64"] = Base64.encode(Array(key.utf8))
         }
         if let size { entries["sluice-size"] = String(size) }
+        if let etag { entries["sluice-etag"] = etag }
         var all: [String: String] = [:]
         for (name, value) in entries { for piece in pieces(name, value) { all[piece.0] = piece.1 } }
         let room = bytesMax - all.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
@@ -116,16 +118,20 @@ package enum CopyMetadata {
         package var version: VersionID
         /// nil with multipart: the object's own size holds.
         package var size: Int64?
+        /// As clients see it, where the copy says so.
+        package var etag: String?
         package var headers: ObjectHeaders
         /// Some headers did not fit.
         package var isTruncated: Bool
         package init(
-            bucket: String, key: String, version: VersionID, size: Int64?, headers: ObjectHeaders, isTruncated: Bool
+            bucket: String, key: String, version: VersionID, size: Int64?, etag: String? = nil, headers: ObjectHeaders,
+            isTruncated: Bool
         ) {
             self.bucket = bucket
             self.key = key
             self.version = version
             self.size = size
+            self.etag = etag
             self.headers = headers
             self.isTruncated = isTruncated
         }
@@ -159,7 +165,7 @@ package enum CopyMetadata {
         }
         return Description(
             bucket: bucket, key: key, version: VersionID(version), size: entries["sluice-size"].flatMap { Int64($0) },
-            headers: headers,
+            etag: entries["sluice-etag"], headers: headers,
             isTruncated: entries[truncation.0] != nil)
     }
 

@@ -25,9 +25,10 @@ package struct CopyMover: Sendable {
     /// - Parameters:
     ///   - sources: in the order in which they are to be tried
     ///   - progress: a copy in parts that was taken over and is gone on with; `target` is its backend
+    ///   - pace: asked before each part of a large version
     package func copy(
         _ claimed: ClaimedVersion, from sources: [Copy], to target: BackendID, token: LeaseToken, readGrace: Duration,
-        resuming progress: MoveProgress? = nil
+        resuming progress: MoveProgress? = nil, pace: MovePace = .unlimited
     ) async -> MoveResult {
         var progress = progress
         let version = claimed.placed.version
@@ -50,12 +51,15 @@ package struct CopyMover: Sendable {
                     effects += machine.handle(await intend(candidate, version.id, token))
                 }
             case .copy(let sources) where version.size > context.limits.movePartSize:
-                switch await writeInParts(claimed, sources, candidate, token, progress) {
+                switch await writeInParts(claimed, sources, candidate, token, progress, pace) {
                 case .event(let event): effects += machine.handle(event)
                 // As if this worker had ended here: what is there is left for the next one.
                 case .interrupted(let error):
                     await endLease(version.id, token)
                     return .targetFailed(error)
+                case .paused:
+                    await endLease(version.id, token)
+                    return .paused
                 case .catalogFailed(let error): return .catalogFailed(error)
                 case .leaseLost: return .superseded
                 }
@@ -84,7 +88,7 @@ package struct CopyMover: Sendable {
 
     private func writeInParts(
         _ claimed: ClaimedVersion, _ sources: [Copy], _ candidate: CopyCandidate, _ token: LeaseToken,
-        _ progress: MoveProgress?
+        _ progress: MoveProgress?, _ pace: MovePace
     ) async -> PartedCopy.Outcome {
         let version = claimed.placed.version
         guard let store = context.stores[candidate.backend] else {
@@ -93,18 +97,11 @@ package struct CopyMover: Sendable {
         }
         let metadata = CopyMetadata.make(
             bucket: claimed.bucketName, key: version.object.key, version: version.id, size: version.size,
-            headers: version.headers)
+            etag: version.digests.etag, headers: version.headers)
         let copy = PartedCopy(
             version: version, sources: sources, candidate: candidate, token: token, metadata: metadata, store: store,
-            moves: moves, context: context, report: report)
-        let writes = writes
-        let context = context
-        return await LeaseKeeper.keeping(
-            context,
-            { () async throws(CatalogError) in
-                try await writes.renew(version.id, token: token, lease: context.limits.writeLease)
-            }
-        ) {
+            moves: moves, context: context, pace: pace, report: report)
+        return await LeaseKeeper.keepingWrite(version.id, token, writes, context) {
             await copy.run(progress)
         }
     }
@@ -152,14 +149,9 @@ package struct CopyMover: Sendable {
         }
         let metadata = CopyMetadata.make(
             bucket: claimed.bucketName, key: version.object.key, version: version.id, size: version.size,
-            headers: version.headers)
-        let writes = writes
-        let context = context
-        let result: Result<StoredObject, StoreError> = await LeaseKeeper.keeping(
-            context,
-            { () async throws(CatalogError) in
-                try await writes.renew(version.id, token: token, lease: context.limits.writeLease)
-            }
+            etag: version.digests.etag, headers: version.headers)
+        let result: Result<StoredObject, StoreError> = await LeaseKeeper.keepingWrite(
+            version.id, token, writes, context
         ) {
             do throws(StoreError) {
                 let stored = try await store.put(

@@ -10,6 +10,8 @@ package enum MoveResult: Sendable, Equatable {
     case sourceFailed([StoreError])
     case targetFailed(StoreError)
     case catalogFailed(CatalogError)
+    /// A copy in parts stopped between two of them, to be gone on with.
+    case paused
 }
 
 /// Why the bytes did not get from a source to the target.

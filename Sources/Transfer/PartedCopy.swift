@@ -15,6 +15,8 @@ struct PartedCopy: Sendable {
         case interrupted(StoreError)
         case catalogFailed(CatalogError)
         case leaseLost
+        /// Not now; what is there stays.
+        case paused
     }
 
     /// Ends the work with its outcome.
@@ -30,6 +32,7 @@ struct PartedCopy: Sendable {
     let store: any ObjectStore
     let moves: any MoveLedger
     let context: TransferContext
+    let pace: MovePace
     let report: @Sendable (ReadFinding) async -> Void
 
     /// Target and limits of S3: at most 10,000 parts (AWS, "Multipart upload limits").
@@ -114,6 +117,7 @@ struct PartedCopy: Sendable {
             // Nothing is there that could be gone on with.
             throw .outcome(.event(.copyFailed(.target(error))))
         }
+        context.crashPlan.reached(.afterMoveCreate)
         try await recorded { () async throws(CatalogError) in
             try await moves.record(upload: id, of: candidate.id, token: token)
         }
@@ -153,6 +157,7 @@ struct PartedCopy: Sendable {
     private func transfer(
         _ range: ByteRange, number: Int, _ uploadID: String, _ digest: Shared
     ) async throws(Failure) -> StoredPart {
+        guard await pace.mayMovePart(range.length) else { throw .outcome(.paused) }
         var attempt = 1
         while true {
             let reader = try await open(range)

@@ -125,12 +125,7 @@ package struct WriteDriver: Sendable {
             headers: request.headers)
         let ledger = ledger
         let context = context
-        return await LeaseKeeper.keeping(
-            context,
-            { () async throws(CatalogError) in
-                try await ledger.renew(version, token: token, lease: context.limits.writeLease)
-            }
-        ) {
+        return await LeaseKeeper.keepingWrite(version, token, ledger, context) {
             await withTaskGroup(of: WriteProtocol.Event.self) { group in
                 for candidate in chosen {
                     group.addTask {
@@ -175,12 +170,7 @@ package struct WriteDriver: Sendable {
         let ledger = ledger
         let context = context
         let sensor = TouchSensor(body)
-        let events: [WriteProtocol.Event] = await LeaseKeeper.keeping(
-            context,
-            { () async throws(CatalogError) in
-                try await ledger.renew(version, token: token, lease: context.limits.writeLease)
-            }
-        ) {
+        let events: [WriteProtocol.Event] = await LeaseKeeper.keepingWrite(version, token, ledger, context) {
             await FanOutWriter.write(chosen, sensor, context) { (candidate, store, reader) async throws(StoreError) in
                 let stored = try await store.put(
                     candidate.physicalKey, length: request.size, body: reader, metadata: metadata,
@@ -288,32 +278,5 @@ enum FanOutWriter {
         guard let etag, ETag.isMD5(stored.etag), ETag.isMD5(etag), stored.etag.lowercased() != etag else { return }
         throw StoreError(
             .corrupt, mayArriveLate: true, evidence: "\(candidate.physicalKey): ETag \(stored.etag) instead of \(etag)")
-    }
-}
-
-/// Renews a lease while something runs.
-enum LeaseKeeper {
-    static func keeping<Answer: Sendable>(
-        _ context: TransferContext, _ renew: @escaping @Sendable () async throws(CatalogError) -> Bool,
-        _ body: @escaping @Sendable () async -> Answer
-    ) async -> Answer {
-        await withTaskGroup(of: Answer?.self) { group in
-            group.addTask { await body() }
-            group.addTask {
-                while !Task.isCancelled {
-                    do throws(CancellationError) { try await context.sleep(context.limits.writeLease / 3) } catch {
-                        return nil
-                    }
-                    // A renewal that fails is tried again; if the lease is lost, the commit's fence says so.
-                    do throws(CatalogError) { if try await !renew() { return nil } } catch { continue }
-                }
-                return nil
-            }
-            var answer: Answer?
-            while answer == nil, let next = await group.next() { answer = next }
-            group.cancelAll()
-            guard let answer else { preconditionFailure("the body's task always answers") }
-            return answer
-        }
     }
 }

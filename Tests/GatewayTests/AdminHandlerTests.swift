@@ -10,7 +10,8 @@ import Testing
     ) {
         let metrics = Metrics()
         metrics.counter("sluice_test_total", help: "Test.").add(2)
-        let handler = AdminHandler(metrics: metrics) { readiness }
+        let handler = AdminHandler(
+            metrics: metrics, status: { .object([("revision", .int(7))]) }, readiness: { readiness })
         let request = Request(
             head: RequestHead(method: method, target: target), contentLength: 0, body: BytesReader(.empty), peer: "",
             isTLS: false)
@@ -31,6 +32,7 @@ import Testing
 
     @Test func `metrics are Prometheus text, HEAD has no body, the rest is refused`() async {
         #expect(await answer(.get, "/metrics").1.contains("sluice_test_total 2\n"))
+        #expect(await answer(.get, "/v1/status") == (200, "{\n  \"revision\": 7\n}\n"))
         #expect(await answer(.head, "/metrics") == (200, ""))
         #expect(await answer(.post, "/metrics").0 == 405)
         #expect(await answer(.get, "/-/health").0 == 404)

@@ -173,6 +173,87 @@ import Transfer
         #expect(plan.blockers.map(\.reason) == [.tooManyDrains])
     }
 
+    @Test func `what waits for its drain, or is protected, keeps its copies`() {
+        let groups = [group([2, 3], versions: 5, bytes: 50), group([1, 2], versions: 3, bytes: 30)]
+        let backends = [record(1, "a", .draining), record(2, "b"), record(3, "c"), record(4, "d")]
+        let state = observed(backends, groups: groups, residues: [BackendID(2): BackendResidue(live: 8)])
+        for waiting in [spec("b", .draining), spec("b", .removed, protected: true)] {
+            let wanted = desired([spec("a", .draining), waiting, spec("c"), spec("d")])
+            let planner = FleetPlanner(desired: wanted, observed: state)
+            #expect(planner.roles[BackendID(1)] == .leaving && planner.roles[BackendID(2)] == .waiting)
+            let plan = planner.plan()
+            #expect(plan.repair.copies == 0, "nobody empties it before its turn")
+            #expect(plan.drains.map(\.backend) == ["a"] && plan.drains.first?.move.copies == 3)
+        }
+    }
+
+    @Test func `a closed window and a reached ceiling are blockers that name their fields`() throws {
+        var wanted = desired([spec("a", .draining), spec("b"), spec("c")])
+        wanted.backends[0].drain.window = DailyWindow(start: 60, end: 120)
+        wanted.fleet.safety.deletionsPerHourMax = 10
+        var state = observed(
+            [record(1, "a", .draining), record(2, "b"), record(3, "c")],
+            groups: [group([1, 2], versions: 5, bytes: 50)], residues: [BackendID(1): BackendResidue(live: 5)])
+        func blockers(minute: Int64, drops: Int64) -> [String] {
+            state.pace = PaceReading(moment: minute * 60_000_000, dropsLastHour: drops)
+            return FleetPlanner(desired: wanted, observed: state).plan().blockers.map {
+                "\($0.subject) \($0.reason.rawValue)"
+            }
+        }
+        #expect(blockers(minute: 90, drops: 9) == [])
+        #expect(blockers(minute: 120, drops: 9) == ["backend/a OutsideWindow"])
+        #expect(blockers(minute: 90, drops: 10) == ["fleet/home DeletionCeiling"])
+    }
+
+    @Test func `a plan says how long a drain takes, by what was measured and what is allowed`() {
+        let move = Plan.Effect(copies: 1000, bytes: ByteCount(3_600_000_000))
+        func text(_ policy: DrainPolicy, _ rate: MoveRate?) -> String? {
+            MoveEstimate.of(move, policy: policy, rate: rate).map { "\($0.text), with \($0.basis)" }
+        }
+        #expect(text(DrainPolicy(), nil) == nil)
+        #expect(text(DrainPolicy(), MoveRate(copies: 5, bytes: 5, busy: .milliseconds(10))) == nil, "too little")
+        let rate = MoveRate(copies: 100, bytes: 100_000_000, busy: .seconds(10))
+        #expect(text(DrainPolicy(), rate) == "about 6m, with 10.0 MB/s and 10 copies/s as one instance measured")
+        let slow = MoveRate(copies: 10, bytes: 1_000_000_000, busy: .seconds(10))
+        #expect(text(DrainPolicy(), slow) == "about 16m, with 100.0 MB/s and 1.0 copies/s as one instance measured")
+        let limited = DrainPolicy(bandwidth: ByteCount(1_000_000), window: DailyWindow(start: 0, end: 720))
+        #expect(text(limited, rate) == "about 2h, with the limit of 1.0 MB/s, 00:00 to 12:00 UTC only")
+        #expect(MoveEstimate.rough(.seconds(95_000)) == "1d2h" && MoveEstimate.rough(.seconds(70)) == "1m10s")
+    }
+
+    @Test func `a plan sets what a drain needs of limited months beside what is left`() {
+        var wanted = desired([spec("a", .draining), spec("b"), spec("c")])
+        wanted.backends[0].usageLimits = UsageLimits(apiRequests: 100, egress: ByteCount(1000))
+        wanted.backends[2].usageLimits = UsageLimits(ingress: ByteCount(2000))
+        var state = observed(
+            [record(1, "a"), record(2, "b"), record(3, "c")],
+            groups: [group([1, 2], versions: 30, bytes: 900), group([1, 2, 3], versions: 5, bytes: 50)])
+        state.fleet.monthly[BackendID(1)] = MonthlyUsage(requests: 40, egress: 200)
+        let plan = FleetPlanner(desired: wanted, observed: state).plan()
+        #expect(
+            plan.drains.first?.demands.map { "\($0.backend) \($0.kind.rawValue) \($0.needed) of \($0.left)" } == [
+                "a requests 65 of 60", "a egress 900 of 800", "c ingress 900 of 2000",
+            ])
+        let text = PlanTextRenderer(usesColour: false).render(plan, source: "specs/")
+        #expect(text.contains("requests") && text.contains("65  of a, more than the 60 that are left this month"))
+        #expect(text.contains("900 B  of c, within the 2.0 kB that are left this month"), "\(text)")
+    }
+
+    @Test func `sole copies on a backend that does not answer are blockers, not moves`() throws {
+        var state = observed(
+            [record(1, "a"), record(2, "b"), record(3, "c")],
+            groups: [group([1], versions: 7, bytes: 70), group([1, 2], versions: 5, bytes: 50)])
+        state.probes[BackendID(1)] = .failed(StoreError(.unreachable, mayArriveLate: false, evidence: "refused"))
+        for drained in [true, false] {
+            let first = spec("a", drained ? .draining : .active)
+            let plan = FleetPlanner(desired: desired([first, spec("b"), spec("c")]), observed: state).plan()
+            let blocker = try #require(plan.blockers.first { $0.reason == .sourceUnreadable })
+            #expect(blocker.copies == 7 && blocker.message.contains("the only copies are on a, which cannot be read"))
+            #expect("\(blocker.subject)" == (drained ? "backend/a" : "bucket/photos"))
+            #expect(plan.drains.reduce(0) { $0 + $1.move.copies } + plan.repair.copies == 5, "the others have a source")
+        }
+    }
+
     @Test func `a backend that vanished from the files is kept, and its copies neither count nor go`() {
         let state = observed(
             [record(1, "a"), record(2, "b"), record(3, "c")], groups: [group([1, 2], versions: 5, bytes: 50)])

@@ -77,6 +77,15 @@ import Testing
         #expect(decision.dooms.isEmpty)
     }
 
+    @Test func `copies that are to leave later are enough until then, and nothing that moves counts on them`() {
+        let rest = decide([.waiting, .staying, .staying], holders: [1, 2], factor: 2)
+        #expect(rest == VersionDecision(targets: [], dooms: [], blocked: nil))
+        let moving = decide([.leaving, .waiting, .staying, .staying], holders: [1, 2], factor: 2)
+        #expect(moving == VersionDecision(targets: [3, 4].map { BackendID($0) }, dooms: [BackendID(1)], blocked: nil))
+        let short = decide([.waiting, .staying], holders: [1], factor: 2)
+        #expect(short == VersionDecision(targets: [BackendID(2)], dooms: [], blocked: nil))
+    }
+
     @Test func `surplus leaves the most utilised backends, and only staying copies count`() {
         let standings = [
             standing(1, .staying, quota: 100, occupied: 10), standing(2, .staying, quota: 100, occupied: 90),
@@ -108,7 +117,8 @@ import Testing
         for _ in 0..<3000 {
             let count = Int.random(in: 1...6, using: &random)
             let roles = (0..<count).map { _ in
-                [BackendRole.staying, .staying, .leaving, .away, .uncounted].randomElement(using: &random) ?? .staying
+                [BackendRole.staying, .staying, .leaving, .waiting, .away, .uncounted].randomElement(using: &random)
+                    ?? .staying
             }
             let ids = (1...Int32(count)).map { $0 }
             let holders = ids.filter { _ in Bool.random(using: &random) }

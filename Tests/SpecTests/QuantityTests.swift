@@ -24,6 +24,18 @@ import Testing
         #expect(Duration(spec: text)?.specText == text)
     }
 
+    @Test func `a window of the day may go over midnight`() throws {
+        let night = try #require(DailyWindow(start: 1320, end: 360))
+        let noon = try #require(DailyWindow(start: 660, end: 720))
+        let day: Int64 = 86_400_000_000
+        func at(_ minute: Int64) -> Int64 { 20_000 * day + minute * 60_000_000 + 59_000_000 }
+        #expect([1319, 1320, 0, 359, 360].map { night.contains(at($0)) } == [false, true, true, true, false])
+        #expect([659, 660, 719, 720].map { noon.contains(at($0)) } == [false, true, true, false])
+        #expect(night.share == 1.0 / 3 && noon.share == 1.0 / 24)
+        #expect("\(night)" == "22:00 to 06:00 UTC")
+        #expect(DailyWindow(start: 60, end: 60) == nil && DailyWindow(start: 0, end: 1440) == nil)
+    }
+
     @Test(arguments: ["", "10", "m", "10 m", "-5s", "5y", "99999d"])
     func `what is no duration is refused`(text: String) { #expect(Duration(spec: text) == nil) }
 }

@@ -113,6 +113,15 @@ import Testing
         ),
         ("apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: !mine {}", "E0103"),
         ("apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { <<: {} }", "E0103"),
+        ("apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { rebalance: { threshold: 0% } }", "E0109"),
+        ("apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { rebalance: { threshold: 20 } }", "E0109"),
+        (
+            "apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { safety: { maxDeletionsPerHour: 0 } }",
+            "E0109"
+        ),
+        (
+            "apiVersion: sluice/v1\nkind: Fleet\nmetadata: { name: a }\nspec: { routing: pack, rebalance: {} }", "E0207"
+        ),
         ("", "E0202"),
     ])
     func `a broken document has the code of its mistake`(text: String, code: String) throws {
@@ -131,6 +140,24 @@ import Testing
         #expect(try findings(Self.fleet + Self.backend + keyring).contains("[E0204]"))
         let removal = Self.backend + "  removal: { purge: true }\n"
         #expect(try findings(Self.fleet + removal).contains("[E0207]"))
+    }
+
+    @Test func `a drain's bandwidth and window are read, and refused where they say nothing`() throws {
+        let drain = Self.backend + "  drain: { bandwidth: 50MB/s, window: { start: \"22:00\", end: \"06:30\" } }\n"
+        guard case .accepted(let spec) = try load(["a.yaml": Self.fleet + drain]) else {
+            Issue.record("rejected")
+            return
+        }
+        let policy = spec.desired.backend("disk")?.drain
+        #expect(policy == DrainPolicy(bandwidth: ByteCount(50_000_000), window: DailyWindow(start: 1320, end: 390)))
+        for wrong in [
+            "bandwidth: 50MB", "bandwidth: 0B/s", "window: { start: \"22:00\" }",
+            "window: { start: \"24:00\", end: \"06:00\" }", "window: { start: \"6:00\", end: \"07:00\" }",
+            "window: { start: \"06:00\", end: \"06:00\" }",
+        ] {
+            let shown = try findings(Self.fleet + Self.backend + "  drain: { \(wrong) }\n")
+            #expect(shown.contains("[E0109]") || shown.contains("[E0106]"), "\(wrong): \(shown)")
+        }
     }
 
     @Test func `an absent, an empty and an unreadable spec are three things`() throws {

@@ -100,6 +100,27 @@ import Testing
         try await fleet.close()
     }
 
+    @Test func `an edit made while a server waits for Postgres at its start is taken up`() async throws {
+        try await Fleet.run { fleet in
+            try fleet.writeSpec(fleet.directories())
+            try await fleet.close()
+            let server = try fleet.launch()
+            _ = try await eventually("it waits for Postgres") {
+                fleet.folder.read("serve.log").contains("database") ? true : nil
+            }
+            var edited = fleet.directories()
+            edited[0].state = "draining"
+            try fleet.writeSpec(edited)
+            try await fleet.startPostgres()
+            _ = try await eventually("the edit is in force") {
+                let phase = try? await fleet.sql("SELECT phase FROM backend WHERE name = 'disk1'")
+                return phase == "drained" ? true : nil
+            }
+            server.signal(SIGTERM)
+            try await server.waitForExit()
+        }
+    }
+
     @Test func `undeclaring a backend destroys nothing and says so`() async throws {
         let fleet = try await Fleet()
         let backends = fleet.directories()

@@ -31,20 +31,9 @@ import Testing
         try await Invariants.check(fleet)
     }
 
-    private func withFleet(_ body: (Fleet) async throws -> Void) async throws {
-        let fleet = try await Fleet()
-        do {
-            try await body(fleet)
-        } catch {
-            try await fleet.close()
-            throw error
-        }
-        try await fleet.close()
-    }
-
     @Test(arguments: ["after-intent:7", "after-upload:7", "after-commit:7"])
     func `a PUT that is cut short loses nothing that was acknowledged`(point: String) async throws {
-        try await withFleet { fleet in
+        try await Fleet.run { fleet in
             try fleet.writeSpec(fleet.directories())
             var server = try await fleet.serve(["SLUICE_CRASH_AT": point])
             let acknowledged = try await fleet.python(CrashTests.writer, "crash", "20")
@@ -63,7 +52,7 @@ import Testing
         "after-drain-finish:1",
     ])
     func `a drain goes on where it was killed`(point: String) async throws {
-        try await withFleet { fleet in
+        try await Fleet.run { fleet in
             var backends = fleet.directories()
             try fleet.writeSpec(backends)
             var server = try await fleet.serve()
@@ -113,7 +102,7 @@ import Testing
         """
 
     @Test func `a large object that moves goes on in the middle after a kill`() async throws {
-        try await withFleet { fleet in
+        try await Fleet.run { fleet in
             var backends = fleet.directories()
             try fleet.writeSpec(backends)
             var server = try await fleet.serve()
@@ -155,7 +144,7 @@ import Testing
 
     @Test(arguments: ["after-retiring:1", "after-marker-delete:1"])
     func `a purge that is killed still ends with an empty, retired backend`(point: String) async throws {
-        try await withFleet { fleet in
+        try await Fleet.run { fleet in
             var backends = fleet.directories()
             try fleet.writeSpec(backends)
             var server = try await fleet.serve(["SLUICE_CRASH_AT": point])

@@ -16,15 +16,6 @@ import Testing
             assert s3.get_object(Bucket='photos', Key=f'k{i}')['Body'].read() == hashlib.sha256(str(i).encode()).digest() * (i + 1), i
         """
 
-    private func onFleet(_ body: (Fleet) async throws -> Void) async throws {
-        let fleet = try await Fleet()
-        do { try await body(fleet) } catch {
-            try await fleet.close()
-            throw error
-        }
-        try await fleet.close()
-    }
-
     private func copies(_ fleet: Fleet, are wanted: String) async throws {
         var seen = ""
         do {
@@ -36,7 +27,7 @@ import Testing
     }
 
     @Test func `a higher factor adds copies, a lower one drops them after the trim delay`() async throws {
-        try await onFleet { fleet in
+        try await Fleet.run { fleet in
             try fleet.writeSpec(fleet.directories())
             let server = try await fleet.serve()
             try await fleet.python(EditsTests.fill)
@@ -61,7 +52,7 @@ import Testing
     }
 
     @Test func `a server whose files are older than what another accepted leaves the reconciling to it`() async throws {
-        try await onFleet { fleet in
+        try await Fleet.run { fleet in
             try fleet.writeSpec(fleet.directories())
             let server = try await fleet.serve()
             try await fleet.python(EditsTests.fill)
@@ -106,7 +97,7 @@ import Testing
     @Test func `a protected backend is not removed, an undeclared one is kept, and a spec without backends is refused`()
         async throws
     {
-        try await onFleet { fleet in
+        try await Fleet.run { fleet in
             var backends = fleet.directories()
             try fleet.writeSpec(backends)
             let server = try await fleet.serve()

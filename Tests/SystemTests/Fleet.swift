@@ -35,7 +35,17 @@ final class Fleet: Sendable {
         adminPort = try freePort()
     }
 
-    /// Ends Postgres; call it in a `defer`-like position of every test.
+    /// Runs `body` on a fleet of its own, whose Postgres is ended whatever happens.
+    static func run(readGrace: String = "0s", _ body: (Fleet) async throws -> Void) async throws {
+        let fleet = try await Fleet(readGrace: readGrace)
+        do { try await body(fleet) } catch {
+            try await fleet.close()
+            throw error
+        }
+        try await fleet.close()
+    }
+
+    /// Ends Postgres.
     func close() async throws {
         let stopped = try await Subprocess.run([Fleet.repository + "/scripts/postgres", "stop", folder.path + "/pg"])
         guard stopped.status == 0 else { throw Failure("Postgres: \(stopped.errors)") }
@@ -57,8 +67,11 @@ final class Fleet: Sendable {
     /// Writes the whole spec; the running server sees it by itself.
     func writeSpec(
         _ backends: [Backend], factor: Int = 2, interval: String = "1s", trimDelay: String = "24h",
-        bucketCreation: String = "declaredOnly", orphanQuarantine: String = "7d"
+        bucketCreation: String = "declaredOnly", orphanQuarantine: String = "7d", maxDeletionsPerHour: Int? = nil,
+        rebalance: String? = nil
     ) throws {
+        let ceiling = maxDeletionsPerHour.map { ", maxDeletionsPerHour: \($0)" } ?? ""
+        let balance = rebalance.map { "\n  rebalance: \($0)" } ?? ""
         var text = """
             apiVersion: sluice/v1
             kind: Fleet
@@ -67,7 +80,7 @@ final class Fleet: Sendable {
               replication: { factor: \(factor) }
               reconcile: { interval: \(interval) }
               bucketCreation: \(bucketCreation)
-              safety: { readGrace: \(readGrace), trimDelay: \(trimDelay), orphanQuarantine: \(orphanQuarantine) }
+              safety: { readGrace: \(readGrace), trimDelay: \(trimDelay), orphanQuarantine: \(orphanQuarantine)\(ceiling) }\(balance)
             ---
             apiVersion: sluice/v1
             kind: Bucket

@@ -3,15 +3,6 @@ import Testing
 
 /// Spec files as Kubernetes mounts them, and files that are caught half-written, missing or unreadable.
 @Suite("Mounted specs", .serialized) struct MountedSpecTests {
-    private func withFleet(_ body: (Fleet) async throws -> Void) async throws {
-        let fleet = try await Fleet()
-        do { try await body(fleet) } catch {
-            try await fleet.close()
-            throw error
-        }
-        try await fleet.close()
-    }
-
     private func revision(_ fleet: Fleet, is wanted: String) async throws {
         _ = try await eventually(
             "revision \(wanted); \(fleet.folder.read("serve.log").suffix(1500))", within: .seconds(30)
@@ -22,7 +13,7 @@ import Testing
 
     /// A ConfigMap's volume: the names are links through `..data`, which is swapped by one rename.
     @Test func `a swapped link is one edit, of all its files at once`() async throws {
-        try await withFleet { fleet in
+        try await Fleet.run { fleet in
             let files = FileManager.default
             let specs = fleet.folder.path + "/specs"
             func content(_ factor: Int) throws -> (String, String) {
@@ -59,7 +50,7 @@ import Testing
     }
 
     @Test func `torn, missing and unreadable files change nothing, and the whole ones after them do`() async throws {
-        try await withFleet { fleet in
+        try await Fleet.run { fleet in
             let files = FileManager.default
             let path = fleet.folder.path + "/specs/fleet.yaml"
             try fleet.writeSpec(fleet.directories())

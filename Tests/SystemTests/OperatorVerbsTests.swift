@@ -46,6 +46,10 @@ import Testing
             #expect(isThere, "a person finds the file under \(name)")
         }
         #expect(try await fleet.sluice("object", "locate", "photos/none").status == 1)
+        let api = try httpGet(port: fleet.adminPort, path: "/v1/status")
+        #expect(api.contains("\"name\": \"disk1\"") && api.contains("\"phase\": \"active\""), "\(api)")
+        let metrics = try httpGet(port: fleet.adminPort, path: "/metrics")
+        #expect(metrics.contains("sluice_backend_phase{backend=\"disk1\",phase=\"active\"} 1"), "\(metrics)")
         #expect(try await fleet.sluice("object", "locate", "nothing/k7").errors.contains("no bucket nothing"))
 
         // With two copies each may stop; none may go, since its copies would be missing.

@@ -24,15 +24,6 @@ import Testing
         s3.delete_object(Bucket='photos', Key='k5')
         """
 
-    private func withFleet(_ body: (Fleet) async throws -> Void) async throws {
-        let fleet = try await Fleet()
-        do { try await body(fleet) } catch {
-            try await fleet.close()
-            throw error
-        }
-        try await fleet.close()
-    }
-
     private func stop(_ server: Subprocess) async throws {
         server.signal(SIGTERM)
         try await server.waitForExit()
@@ -61,7 +52,7 @@ import Testing
     }
 
     @Test func `a catalog restored from a backup drops and deletes nothing until it is confirmed`() async throws {
-        try await withFleet { fleet in
+        try await Fleet.run { fleet in
             let backends = fleet.directories(["disk1", "disk2"])
             try fleet.writeSpec(backends, orphanQuarantine: "2s")
             var server = try await fleet.serve()
@@ -115,7 +106,7 @@ import Testing
 
     /// Nothing was deleted meanwhile, so that no marker tells; and the restore was quick.
     @Test func `objects from a time that the catalog does not know stop the deletion`() async throws {
-        try await withFleet { fleet in
+        try await Fleet.run { fleet in
             try fleet.writeSpec(fleet.directories(["disk1", "disk2"]), orphanQuarantine: "2s")
             var server = try await fleet.serve()
             try await fleet.python(SafeguardTests.fill)
@@ -147,7 +138,7 @@ import Testing
     }
 
     @Test func `a promoted Postgres is another until it is confirmed`() async throws {
-        try await withFleet { fleet in
+        try await Fleet.run { fleet in
             let backends = fleet.directories(["disk1", "disk2"])
             try fleet.writeSpec(backends)
             var server = try await fleet.serve()

@@ -101,6 +101,15 @@ import Testing
         #expect(found.isEmpty, "\(found.joined(separator: "\n"))")
     }
 
+    @Test func `every crash point is reached somewhere`() {
+        let text = Self.sources.flatMap(\.lines).joined(separator: "\n")
+        let points = Self.sources.first { $0.path.hasSuffix("/CrashPoint.swift") }?.lines.compactMap {
+            $0.firstMatch(of: /case (\w+) = "after-/).map { String($0.1) }
+        }
+        #expect(points?.count ?? 0 > 20)
+        for point in points ?? [] { #expect(text.contains("reached(.\(point))"), "\(point)") }
+    }
+
     @Test func `types avoid the words that say nothing`() {
         let words = ["Manager", "Helper", "Util", "Common", "Impl", "Info"]
         let found = offences { code, _, _ in

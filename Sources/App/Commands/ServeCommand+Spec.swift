@@ -9,14 +9,39 @@ import Telemetry
 /// The files of a running server: what changes there is proposed to the database, whole or not at all.
 extension ServeCommand {
     /// Looks at the content itself, so that symlink swaps and mounts without events are seen too.
-    func watch(_ state: ServeState) async {
-        var known = await source.fingerprint()
+    ///
+    /// - Parameter fingerprint: of the files that were proposed last
+    func watch(_ state: ServeState, since fingerprint: String) async {
+        var known = fingerprint
         while !Task.isCancelled {
             do throws(CancellationError) { try await EventLoop.sleep(for: ServeCommand.watchPause) } catch { return }
             let now = await source.fingerprint()
             guard now != known || state.mustReload else { continue }
             known = now
             await reload(state, because: "the files changed")
+        }
+    }
+
+    /// At start. Waiting for Postgres may take long: if another instance has accepted newer files meanwhile, those that are here now are
+    /// proposed, and only files that did not change are too old.
+    func propose(
+        _ spec: LoadedSpec, _ fingerprint: String
+    ) async throws(CommandFailure) -> (spec: LoadedSpec, fingerprint: String, revision: Int64) {
+        var (spec, known) = (spec, fingerprint)
+        while true {
+            let proposed = spec
+            do throws(CommandFailure) {
+                let revision = try await patiently { () async throws(CommandFailure) in
+                    try await SpecSource.accept(
+                        proposed, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
+                }
+                return (spec, known, revision)
+            } catch {
+                let now = await source.fingerprint()
+                guard error.code == .stale, now != known else { throw error }
+                known = now
+                spec = try await source.loaded()
+            }
         }
     }
 

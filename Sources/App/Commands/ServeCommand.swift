@@ -19,7 +19,7 @@ struct ServeCommand {
     private static let refreshPause: Duration = .seconds(2)
     static let watchPause: Duration = .seconds(1)
 
-    private let invocation: Invocation
+    let invocation: Invocation
     let instance: Instance
     let source: SpecSource
     private let listen: SocketAddress
@@ -49,6 +49,8 @@ struct ServeCommand {
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
         let signals = try signals()
+        // Before the files are read: what changes from here on is noticed by the watch.
+        let fingerprint = await source.fingerprint()
         let spec = try await source.loaded()
         for warning in spec.warnings {
             instance.logger.warning(warning.message, [("code", .string(warning.code.rawValue))])
@@ -62,11 +64,8 @@ struct ServeCommand {
         try start(gateway, listen)
         try await instance.prepareDatabase(patience: nil)
         try await patiently { () async throws(CommandFailure) in try await instance.verifyGate() }
-        let revision = try await patiently { () async throws(CommandFailure) in
-            try await SpecSource.accept(
-                spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
-        }
-        state.accept(spec.desired, digest: spec.digest)
+        let (accepted, seen, revision) = try await propose(spec, fingerprint)
+        state.accept(accepted.desired, digest: accepted.digest)
         instance.logger.info(
             "serving",
             [("listen", .string("\(listen)")), ("admin", .string("\(adminListen)")), ("revision", .int(revision))])
@@ -74,9 +73,10 @@ struct ServeCommand {
         let runtime = ReconcileRuntime(
             instance, metrics: ReconcilerMetrics(instance.metrics) { Double(SystemClock.now().seconds) })
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.reconcile(runtime, state, snapshots) }
+            group.addTask { await self.reconcile(.control, runtime, state, snapshots) }
+            group.addTask { await self.reconcile(.movement, runtime, state, snapshots) }
             group.addTask { await self.refresh(state, snapshots) }
-            group.addTask { await self.watch(state) }
+            group.addTask { await self.watch(state, since: seen) }
             while let signal = await signals.next() {
                 if signal == SIGHUP {
                     await reload(state, because: "SIGHUP")
@@ -96,7 +96,7 @@ struct ServeCommand {
     }
 
     /// Again and again while the database does not answer: each of these steps may be repeated.
-    private func patiently<Answer>(
+    func patiently<Answer>(
         _ step: () async throws(CommandFailure) -> Answer
     ) async throws(CommandFailure) -> Answer {
         var pause = Duration.milliseconds(250)
@@ -171,7 +171,8 @@ struct ServeCommand {
         return GatewayServer(
             snapshots: snapshots,
             services: GatewayServices(
-                index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer),
+                index: catalog, writes: catalog, uploads: catalog, buckets: catalog, transfer: transfer,
+                crashPlan: instance.crashPlan),
             settings: GatewaySettings(
                 region: try invocation.region(), domain: try invocation.value(.domain), tokenKey: tokenKey),
             environment: environment,
@@ -180,7 +181,13 @@ struct ServeCommand {
 
     private func adminHandler(_ state: ServeState) -> AdminHandler {
         let catalog = instance.catalog
-        return AdminHandler(metrics: instance.metrics) {
+        let instance = instance
+        let status: @Sendable () async -> JSONValue? = {
+            do throws(CommandFailure) { return StatusRenderer.json(try await StatusCommand.read(instance)) } catch {
+                return nil
+            }
+        }
+        return AdminHandler(metrics: instance.metrics, status: status) {
             var reasons: [String] = []
             if state.isStopping { reasons.append("the server is stopping") }
             if !state.isAccepted { reasons.append("no spec has been accepted yet") }
@@ -197,16 +204,23 @@ struct ServeCommand {
 
     // MARK: Services
 
-    /// Passes at the declared interval, at once while there is progress, and whenever the spec changed.
-    private func reconcile(_ runtime: ReconcileRuntime, _ state: ServeState, _ snapshots: SnapshotCell) async {
-        while !Task.isCancelled {
+    /// Passes at the declared interval, at once while there is progress, whenever the spec changed, and when the other loop (of control,
+    /// of movement) got on: a drain that has moved its last copy is over.
+    private func reconcile(
+        _ scope: PassScope, _ runtime: ReconcileRuntime, _ state: ServeState, _ snapshots: SnapshotCell
+    ) async {
+        while !Task.isCancelled, !state.isStopping {
             let generation = state.generation
+            let steps = state.steps(of: scope)
             var isBusy = false
             do throws(CatalogError) {
                 let (desired, digest) = state.accepted
-                let (outcome, revision) = try await runtime.step(
-                    desired, digest: digest, specProblem: state.specProblem)
-                isBusy = outcome?.hasProgressed ?? false
+                let (step, revision) = try await runtime.step(
+                    desired, digest: digest, scope: scope, specProblem: state.specProblem
+                ) { state.isStopping || state.generation != generation }
+                let outcome = step?.outcome
+                isBusy = outcome.map { $0.hasProgressed || $0.isUnfinished } ?? false
+                if outcome?.hasProgressed == true { state.noteStep(of: scope) }
                 if outcome == nil { await standBy(state, revision) }
                 await refreshNow(state, snapshots)
             } catch {
@@ -214,7 +228,7 @@ struct ServeCommand {
             }
             if isBusy { continue }
             let deadline = SystemClock.elapsed() + state.desired.fleet.reconcileInterval
-            while SystemClock.elapsed() < deadline, state.generation == generation {
+            while SystemClock.elapsed() < deadline, state.generation == generation, state.steps(of: scope) == steps {
                 let left = min(deadline - SystemClock.elapsed(), .milliseconds(200))
                 do throws(CancellationError) { try await EventLoop.sleep(for: max(left, .milliseconds(1))) } catch {
                     return
@@ -301,50 +315,5 @@ struct ServeCommand {
         return GatewaySnapshot(desired: desired, fleet: fleet, backends: backends) { reference in
             secrets.first { $0.0 == reference }?.1
         }
-    }
-}
-
-/// What the services of one server share.
-final class ServeState: Sendable {
-    private struct Value {
-        var desired: DesiredState
-        var generation = 0
-        var isAccepted = false
-        var isStopping = false
-        var digest = ""
-        var specProblem: SpecProblem?
-        var mustReload = false
-    }
-    private let value: Mutex<Value>
-
-    init(_ desired: DesiredState) { value = Mutex(Value(desired: desired)) }
-
-    func accept(_ desired: DesiredState, digest: String) {
-        value.withLock { value in
-            value.desired = desired
-            value.digest = digest
-            value.generation += 1
-            value.isAccepted = true
-            value.specProblem = nil
-        }
-    }
-
-    /// The spec that this instance goes by, and its digest.
-    var accepted: (desired: DesiredState, digest: String) { value.withLock { ($0.desired, $0.digest) } }
-    var desired: DesiredState { value.withLock { $0.desired } }
-    var generation: Int { value.withLock { $0.generation } }
-    var isAccepted: Bool { value.withLock { $0.isAccepted } }
-    var isStopping: Bool {
-        get { value.withLock { $0.isStopping } }
-        set { value.withLock { $0.isStopping = newValue } }
-    }
-    /// The files were read, and could not be proposed.
-    var mustReload: Bool {
-        get { value.withLock { $0.mustReload } }
-        set { value.withLock { $0.mustReload = newValue } }
-    }
-    var specProblem: SpecProblem? {
-        get { value.withLock { $0.specProblem } }
-        set { value.withLock { $0.specProblem = newValue } }
     }
 }

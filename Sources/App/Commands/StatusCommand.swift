@@ -38,7 +38,7 @@ struct StatusCommand {
             return FleetStatus(
                 fleet: fleet, conditions: try await instance.catalog.conditions(),
                 drains: try await instance.catalog.drains(),
-                residues: residues)
+                residues: residues, pace: try await instance.catalog.pace())
         } catch {
             throw Instance.failure(error)
         }

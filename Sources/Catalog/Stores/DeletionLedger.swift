@@ -31,7 +31,8 @@ package protocol DeletionLedger: Sendable {
     /// Ends the claim; rows that became `gone` are removed later.
     func settle(_ copy: CopyID, token: LeaseToken, _ result: DeletionResult) async throws(CatalogError)
     /// Dooms `writing` copies whose lease ran out (late arrivals possible), and versions that never committed. Uploads'
-    /// copies are left alone, and copies in parts on a backend that takes copies, for a day. Returns how many.
+    /// copies are left alone, and copies in parts on a backend that takes copies: for a quarter of an hour, and for a day while a
+    /// backend with a copy drains. Returns how many.
     func reapExpiredWrites(limit: Int) async throws(CatalogError) -> Int
     /// Removes `gone` rows and versions and objects that nothing refers to any more. Returns how many rows went.
     func forgetGone(limit: Int) async throws(CatalogError) -> Int

@@ -110,6 +110,8 @@ package enum OrphanOutcome: Sendable, Equatable {
     case notOrphan
     /// It is the only copy that may be left of a version that clients see: kept.
     case lastCopy
+    /// As many copies as the spec allows were dropped within the hour.
+    case ceilingReached
 }
 
 /// What is on the backends and in no row (DESIGN §6: objects that are ours and in no row go to quarantine); each call is one
@@ -127,8 +129,9 @@ package protocol InventoryLedger: Sendable {
     func dueOrphans(_ backend: BackendID, quarantine: Duration, limit: Int) async throws(CatalogError) -> [Orphan]
     /// By backend and name.
     func orphans(_ backend: BackendID?, after: Orphan?, limit: Int) async throws(CatalogError) -> [Orphan]
-    /// Gives an orphan a doomed row. `version` is what its name says it is of; `copy` and `owner` are new ids.
-    func doomOrphan(_ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID)
+    /// Gives an orphan a doomed row. `version` is what its name says it is of; `copy` and `owner` are new ids; `hourlyMax` as in a
+    /// `DoomRequest`.
+    func doomOrphan(_ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID, hourlyMax: Int64?)
         async throws(CatalogError) -> OrphanOutcome
     /// What it says about itself is not ours.
     func markForeign(_ orphan: Orphan) async throws(CatalogError)

@@ -7,6 +7,9 @@ package enum MoveScope: Sendable, Equatable, Hashable {
     case short(bucket: BucketID, factor: Int, staying: [BackendID])
     /// Versions of the bucket with more than `factor` live copies, unsuspected and on `staying`, for longer than the trim delay.
     case surplus(bucket: BucketID, factor: Int, staying: [BackendID])
+    /// Retained versions of at most `sizeMax` bytes with a good copy on the one backend and none on the other. What failed before is
+    /// left out.
+    case movable(from: BackendID, to: BackendID, sizeMax: Int64)
 }
 
 /// A version that is claimed under a lease, with its `live` and `writing` copies.
@@ -44,6 +47,8 @@ package enum DoomOutcome: Sendable, Equatable {
     case notLive
     /// The catalog may have gone back in time: nothing is doomed until an operator has looked.
     case halted
+    /// As many copies as the spec allows were dropped within the hour.
+    case ceilingReached
 }
 
 package struct DoomRequest: Sendable, Equatable {
@@ -53,12 +58,18 @@ package struct DoomRequest: Sendable, Equatable {
     /// Healthy, declared backends that stay; only copies there count. Their gates are taken shared, in order of ids.
     package var counted: [BackendID]
     package var readGrace: Duration
-    package init(copy: CopyID, version: VersionID, factor: Int, counted: [BackendID], readGrace: Duration) {
+    /// Copies that may be dropped in any hour; nil: no ceiling.
+    package var hourlyMax: Int64?
+    package init(
+        copy: CopyID, version: VersionID, factor: Int, counted: [BackendID], readGrace: Duration,
+        hourlyMax: Int64? = nil
+    ) {
         self.copy = copy
         self.version = version
         self.factor = factor
         self.counted = counted
         self.readGrace = readGrace
+        self.hourlyMax = hourlyMax
     }
 }
 

@@ -55,6 +55,8 @@ package protocol ScrubLedger: Sendable {
     /// `interval` ago (nil: none is begun). nil if there is nothing to do, or another instance is at it.
     func beginScrub(_ backend: BackendID, interval: Duration?, token: LeaseToken, lease: Duration)
         async throws(CatalogError) -> ScrubPosition?
+    /// Keeps the round for the lease from now on. False if it was lost.
+    func renewScrub(_ backend: BackendID, token: LeaseToken, lease: Duration) async throws(CatalogError) -> Bool
     /// Live, unsuspected copies there, each with its version, by version; behind `after`.
     func copiesToScrub(_ backend: BackendID, after: VersionID?, limit: Int) async throws(CatalogError)
         -> [PlacedVersion]

@@ -2,6 +2,7 @@ import Catalog
 import HTTP
 import S3
 import Spec
+import Transfer
 
 extension GatewayOperations {
     /// 204 whether or not the key was there; no backend is on the way.
@@ -49,9 +50,11 @@ extension GatewayOperations {
         _ deletions: [DeleteRequest], in bucket: ServedBucket, _ request: AuthenticatedRequest
     ) async throws(OperationFailure) -> [DeleteOutcome] {
         let grace = request.snapshot.fleet.safety.readGrace
-        return try await catalogCall { () async throws(CatalogError) in
+        let outcomes = try await catalogCall { () async throws(CatalogError) in
             try await services.writes.delete(bucket: bucket.id, deletions, readGrace: grace)
         }
+        services.crashPlan.reached(.afterDelete)
+        return outcomes
     }
 
     private func refusal(_ entry: DeleteDocument.Entry, _ bucket: ServedBucket, _ request: AuthenticatedRequest)

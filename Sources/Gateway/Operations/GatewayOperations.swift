@@ -2,6 +2,7 @@ package import Catalog
 import HTTP
 import S3
 import Spec
+package import Transfer
 
 /// The stores and the transfer that operations work with.
 package struct GatewayServices: Sendable {
@@ -10,15 +11,17 @@ package struct GatewayServices: Sendable {
     package var uploads: any UploadLedger
     package var buckets: any BucketLedger
     package var transfer: any ObjectTransfer
+    package var crashPlan: CrashPlan
     package init(
         index: any ObjectIndex, writes: any WriteLedger, uploads: any UploadLedger, buckets: any BucketLedger,
-        transfer: any ObjectTransfer
+        transfer: any ObjectTransfer, crashPlan: CrashPlan = .none
     ) {
         self.index = index
         self.writes = writes
         self.uploads = uploads
         self.buckets = buckets
         self.transfer = transfer
+        self.crashPlan = crashPlan
     }
 }
 

@@ -8,7 +8,8 @@ package enum Migrations {
         Migration005Buckets.sql, Migration006Inventory.sql, Migration007Safeguard.sql,
         Migration008Abandon.sql, Migration009PartedMoves.sql,
         Migration010Scrub.sql, Migration011Usage.sql, Migration012PartQuota.sql,
-        Migration013Certainty.sql, Migration014Bounds.sql,
+        Migration013Certainty.sql, Migration014Bounds.sql, Migration015Pace.sql,
+        Migration016Rebalance.sql, Migration017Adoption.sql, Migration018Leftovers.sql,
     ]
 
     /// What this release needs; a newer schema is refused, since it may have dropped what this release uses.

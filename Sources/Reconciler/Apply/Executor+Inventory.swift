@@ -9,10 +9,11 @@ extension Executor {
     func takeInventory(
         _ observed: ObservedState, _ desired: DesiredState, _ outcome: inout PassOutcome
     ) async throws(CatalogError) {
-        let quarantine = desired.fleet.safety.orphanQuarantine
-        let interval = limits.inventoryInterval(quarantine: quarantine)
+        let interval = limits.inventoryInterval(quarantine: desired.fleet.safety.orphanQuarantine)
         for record in observed.fleet.backends {
-            guard let store = context.stores[record.id], observed.isConfirmed(record) else { continue }
+            guard let store = context.stores[record.id], observed.isConfirmed(record), !record.isAbandoned else {
+                continue
+            }
             try await lookThrough(record, store, interval, &outcome)
         }
         // A backend that is away may hold the marker that says that the catalog went back in time: then orphans are all that
@@ -22,7 +23,7 @@ extension Executor {
         guard try await areExplained(declared, desired, &outcome) else { return }
         for record in declared {
             guard let store = context.stores[record.id] else { continue }
-            try await doomOrphans(record, store, quarantine, observed, &outcome)
+            try await doomOrphans(record, store, desired.fleet.safety, observed, &outcome)
         }
     }
 
@@ -131,12 +132,12 @@ extension Executor {
     }
 
     private func doomOrphans(
-        _ record: BackendRecord, _ store: any ObjectStore, _ quarantine: Duration, _ observed: ObservedState,
+        _ record: BackendRecord, _ store: any ObjectStore, _ safety: SafetySpec, _ observed: ObservedState,
         _ outcome: inout PassOutcome
     ) async throws(CatalogError) {
         var doomed = 0
         for orphan in try await ledgers.inventory.dueOrphans(
-            record.id, quarantine: quarantine, limit: limits.orphanBatch)
+            record.id, quarantine: safety.orphanQuarantine, limit: limits.orphanBatch)
         {
             guard let parts = PhysicalName.parse(orphan.name, keyPrefix: record.spec.keyPrefix) else {
                 try await ledgers.inventory.markForeign(orphan)
@@ -157,9 +158,10 @@ extension Executor {
             guard try await isDispensable(orphan, own, observed) else { continue }
             let answer = try await ledgers.inventory.doomOrphan(
                 orphan, of: parts.version, copy: context.identifiers.makeCopyID(),
-                owner: context.identifiers.makeVersionID())
+                owner: context.identifiers.makeVersionID(), hourlyMax: safety.deletionsPerHourMax)
             context.crashPlan.reached(.afterOrphanDoom)
             if case .doomed = answer { doomed += 1 }
+            if case .ceilingReached = answer { break }
         }
         guard doomed > 0 else { return }
         outcome.doomed += doomed

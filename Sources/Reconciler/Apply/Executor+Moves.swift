@@ -6,138 +6,213 @@ import Transfer
 
 /// Repair and drain, one claimed version at a time: new copies first, then the old ones, never the other way round.
 extension Executor {
-    private enum WorkResult: Sendable {
+    enum WorkResult: Sendable {
         case done(moved: Int, doomed: Int)
         case failed(evidence: String)
         /// Nothing can be done for it now; the plan says why.
         case blocked
+        /// There is no time for it, or its limit wants it later.
+        case paused
+        /// Its copies are made, and nothing more may be dropped within the hour.
+        case ceilingReached(moved: Int)
+
+        /// nil if the copy is live.
+        init?(end result: MoveResult, moved: Int) {
+            switch result {
+            case .live: return nil
+            case .superseded: self = .done(moved: moved, doomed: 0)
+            case .paused: self = .paused
+            case .refused(let refusal): self = .failed(evidence: "target refused: \(refusal.rawValue)")
+            case .sourceFailed(let errors):
+                self = .failed(evidence: "source: " + errors.map(\.evidence).joined(separator: "; "))
+            case .targetFailed(let error):
+                self = .failed(evidence: "target: \(error.code.rawValue) \(error.evidence)")
+            case .catalogFailed(let error): self = .failed(evidence: "catalog: \(error)")
+            }
+        }
+
+        /// More of the same would end in the same way.
+        var endsScope: Bool {
+            switch self {
+            case .paused, .ceilingReached: true
+            case .done, .failed, .blocked: false
+            }
+        }
     }
 
-    func work(
-        _ scope: MoveScope, _ planner: FleetPlanner, _ desired: DesiredState, _ outcome: inout PassOutcome
-    ) async throws(CatalogError) {
-        for _ in 0..<limits.batchesMax {
-            let token = context.identifiers.makeLeaseToken()
-            let claimed = try await ledgers.moves.claim(
-                scope, limit: limits.claimBatch, token: token, lease: limits.workLease)
-            if claimed.isEmpty { return }
-            let results = await BoundedGroup.map(claimed, width: limits.concurrency) { one in
-                if case .surplus = scope { return (one, await self.trim(one, planner, desired)) }
-                return (one, await self.process(one, planner, desired, token))
-            }
-            for (one, result) in results {
-                let version = one.placed.version.id
-                switch result {
-                case .done(let moved, let doomed):
-                    outcome.moved += moved
-                    outcome.doomed += doomed
-                    try await ledgers.moves.release(version, token: token, retryAfter: nil, evidence: nil)
-                case .blocked:
-                    try await ledgers.moves.release(
-                        version, token: token, retryAfter: limits.workBackoff, evidence: "blocked")
-                case .failed(let evidence):
-                    outcome.failures += 1
-                    logger.warning(
-                        "cannot move a copy", [("version", .string(version.description)), ("error", .string(evidence))])
-                    let backoff = min(limits.workBackoff * (1 << min(one.attempts, 10)), limits.workBackoffMax)
-                    try await ledgers.moves.release(version, token: token, retryAfter: backoff, evidence: evidence)
-                }
-            }
-            if claimed.count < limits.claimBatch { return }
+    /// What has too few copies comes first.
+    func repair(_ pass: MovementPass, _ plan: Plan, _ outcome: inout PassOutcome) async throws(CatalogError) {
+        // Copies on leaving backends count, too: whatever is enough with them is the drain's work, at the drain's pace.
+        let counted = pass.planner.roles.filter { $0.value != .uncounted }.map { $0.key }.sorted()
+        for bucket in pass.observed.fleet.buckets {
+            // A suspect copy that was replaced is still to be doomed.
+            let hasSuspects = pass.observed.groups.contains { $0.bucket == bucket.id && !$0.suspects.isEmpty }
+            guard plan.repair.copies > 0 || hasSuspects else { continue }
+            try await work(
+                .short(bucket: bucket.id, factor: pass.factor(of: bucket.name), staying: counted), pass, &outcome)
+        }
+    }
+
+    func drain(_ pass: MovementPass, _ outcome: inout PassOutcome) async throws(CatalogError) {
+        let leaving = pass.observed.mayDestroy ? pass.observed.fleet.backends : []
+        for record in leaving where record.phase == .draining && pass.planner.roles[record.id] == .leaving {
+            let policy = pass.desired.backend(record.name)?.drain ?? DrainPolicy()
+            guard pass.isOpen(policy.window) else { continue }
+            let lane = DrainLane(backend: record.id, policy: policy, pass: pass, ledger: ledgers.pace)
+            let began = pass.time.now
+            let moved = try await work(.leaving(record.id), pass, lane: lane, &outcome)
+            // With a limit it would measure the limit.
+            guard policy.bandwidth == nil, moved.copies > 0 else { continue }
+            let rate = MoveRate(copies: moved.copies, bytes: moved.bytes.value, busy: pass.time.now - began)
+            try await ledgers.pace.note(rate, leaving: record.id)
         }
     }
 
     /// Surplus copies that have been so for the trim delay.
-    func trim(
-        _ observed: ObservedState, _ planner: FleetPlanner, _ desired: DesiredState, _ outcome: inout PassOutcome
-    ) async throws(CatalogError) {
-        let staying = planner.roles.filter { $0.value == .staying }.map { $0.key }.sorted()
-        for bucket in observed.fleet.buckets {
-            let factor = desired.replication(of: bucket.name).factor
-            let hasSurplus = observed.groups.contains { group in
+    func trim(_ pass: MovementPass, _ outcome: inout PassOutcome) async throws(CatalogError) {
+        let staying = pass.staying
+        for bucket in pass.observed.fleet.buckets {
+            let factor = pass.factor(of: bucket.name)
+            let hasSurplus = pass.observed.groups.contains { group in
                 group.bucket == bucket.id && group.holders.filter { staying.contains($0) }.count > factor
             }
             guard hasSurplus else { continue }
-            try await work(.surplus(bucket: bucket.id, factor: factor, staying: staying), planner, desired, &outcome)
+            try await work(.surplus(bucket: bucket.id, factor: factor, staying: staying), pass, &outcome)
         }
     }
 
-    private func trim(_ claimed: ClaimedVersion, _ planner: FleetPlanner, _ desired: DesiredState) async -> WorkResult {
+    /// Batch after batch while there is time; a few objects of each scope in any case, so that none waits for another for ever.
+    @discardableResult
+    private func work(
+        _ scope: MoveScope, _ pass: MovementPass, lane: DrainLane? = nil, _ outcome: inout PassOutcome
+    ) async throws(CatalogError) -> Plan.Effect {
+        var moved = Plan.Effect()
+        repeat {
+            let token = context.identifiers.makeLeaseToken()
+            let limit = pass.time.isOver ? limits.concurrency : limits.claimBatch
+            let claimed = try await ledgers.moves.claim(scope, limit: limit, token: token, lease: limits.workLease)
+            if claimed.isEmpty { return moved }
+            let first = Set(claimed.prefix(limits.concurrency).map(\.placed.version.id))
+            let results = await BoundedGroup.map(claimed, width: limits.concurrency) { one in
+                let isFirst = first.contains(one.placed.version.id)
+                if pass.time.isOver, pass.time.isCutShort || !isFirst { return (one, WorkResult.paused) }
+                if case .surplus = scope { return (one, await self.trim(one, pass)) }
+                return (one, await self.process(one, pass, token, lane))
+            }
+            for (one, result) in results {
+                let version = one.placed.version
+                if case .done(let copies, _) = result {
+                    moved.add(Int64(copies), ByteCount(Int64(copies) * version.size))
+                }
+                try await settle(one, result, token, &outcome)
+            }
+            if results.contains(where: { $0.1.endsScope }) { return moved }
+            if claimed.count < limit { return moved }
+        } while !pass.time.isOver
+        outcome.isUnfinished = true
+        return moved
+    }
+
+    func settle(
+        _ claimed: ClaimedVersion, _ result: WorkResult, _ token: LeaseToken, _ outcome: inout PassOutcome
+    ) async throws(CatalogError) {
+        let version = claimed.placed.version.id
+        switch result {
+        case .done(let moved, let doomed):
+            outcome.moved += moved
+            outcome.movedBytes += Int64(moved) * claimed.placed.version.size
+            outcome.doomed += doomed
+            try await ledgers.moves.release(version, token: token, retryAfter: nil, evidence: nil)
+        case .paused:
+            outcome.isUnfinished = true
+            try await ledgers.moves.release(version, token: token, retryAfter: nil, evidence: nil)
+        case .blocked:
+            try await ledgers.moves.release(
+                version, token: token, retryAfter: limits.workBackoff, evidence: "blocked")
+        case .ceilingReached(let moved):
+            outcome.moved += moved
+            outcome.movedBytes += Int64(moved) * claimed.placed.version.size
+            try await ledgers.moves.release(version, token: token, retryAfter: nil, evidence: nil)
+        case .failed(let evidence):
+            outcome.failures += 1
+            logger.warning(
+                "cannot move a copy", [("version", .string(version.description)), ("error", .string(evidence))])
+            let backoff = min(limits.workBackoff * (1 << min(claimed.attempts, 10)), limits.workBackoffMax)
+            try await ledgers.moves.release(version, token: token, retryAfter: backoff, evidence: evidence)
+        }
+    }
+
+    private func trim(_ claimed: ClaimedVersion, _ pass: MovementPass) async -> WorkResult {
         let live = claimed.placed.copies.filter { $0.state == .live && !$0.isSuspect }
-        let factor = desired.replication(of: claimed.bucketName).factor
         let dooms = VersionPlanner.surplus(
-            holders: live.map(\.backend), factor: factor, roles: planner.roles, standings: planner.standings)
-        return await doom(live.filter { dooms.contains($0.backend) }, of: claimed, factor, planner, desired, moved: 0)
+            holders: live.map(\.backend), factor: pass.factor(of: claimed.bucketName), roles: pass.planner.roles,
+            standings: pass.planner.standings)
+        return await doom(live.filter { dooms.contains($0.backend) }, of: claimed, pass, moved: 0)
     }
 
     /// Decides on the copies as they are now, by the same function as the plan.
     private func process(
-        _ claimed: ClaimedVersion, _ planner: FleetPlanner, _ desired: DesiredState, _ token: LeaseToken
+        _ claimed: ClaimedVersion, _ pass: MovementPass, _ token: LeaseToken, _ lane: DrainLane?
     ) async -> WorkResult {
         let live = claimed.placed.copies.filter { $0.state == .live }
-        let factor = desired.replication(of: claimed.bucketName).factor
+        let version = claimed.placed.version
+        let roles = pass.planner.roles
         let decision = VersionPlanner.decide(
             holders: live.filter { !$0.isSuspect }.map(\.backend), suspects: live.filter(\.isSuspect).map(\.backend),
-            factor: factor,
-            size: ByteCount(claimed.placed.version.size), roles: planner.roles, standings: planner.standings,
-            routing: desired.fleet.routing)
-        let mover = CopyMover(moves: ledgers.moves, writes: ledgers.writes, context: context, report: suspecting)
-        let sources = ordered(live, planner)
+            factor: pass.factor(of: claimed.bucketName), size: ByteCount(version.size), roles: roles,
+            standings: pass.planner.standings, routing: pass.desired.fleet.routing)
+        let mover = mover
+        let sources = ordered(live, pass.planner)
         var moved = 0
         var targets = decision.targets
         var progress: MoveProgress?
         if !targets.isEmpty {
             do throws(CatalogError) {
-                progress = try await mover.resumable(claimed.placed.version, token: token)
+                progress = try await mover.resumable(version, token: token)
             } catch {
                 return .failed(evidence: "catalog: \(error)")
             }
-            if let begun = progress?.candidate.backend, planner.roles[begun] == .staying {
+            if let begun = progress?.candidate.backend, roles[begun] == .staying {
                 targets = [begun] + targets.filter { $0 != begun }.prefix(targets.count - 1)
             } else {
                 progress = nil
             }
         }
         for target in targets {
-            switch await mover.copy(
-                claimed, from: sources, to: target, token: token, readGrace: desired.fleet.safety.readGrace,
-                resuming: target == progress?.candidate.backend ? progress : nil)
-            {
-            case .live: moved += 1
-            case .superseded: return .done(moved: moved, doomed: 0)
-            case .refused(let refusal): return .failed(evidence: "target refused: \(refusal.rawValue)")
-            case .sourceFailed(let errors):
-                return .failed(evidence: "source: " + errors.map(\.evidence).joined(separator: "; "))
-            case .targetFailed(let error): return .failed(evidence: "target: \(error.code.rawValue) \(error.evidence)")
-            case .catalogFailed(let error): return .failed(evidence: "catalog: \(error)")
-            }
+            // The parts of a large one are asked for as they come.
+            let isLarge = version.size > context.limits.movePartSize
+            if let lane, !isLarge, !(await lane.mayBegin(version.size)) { return .paused }
+            let result = await mover.copy(
+                claimed, from: sources, to: target, token: token, readGrace: pass.safety.readGrace,
+                resuming: target == progress?.candidate.backend ? progress : nil,
+                pace: lane?.pace ?? MovePace { _ in !pass.time.isCutShort })
+            if let end = WorkResult(end: result, moved: moved) { return end }
+            moved += 1
         }
         // Of a backend that stays only the suspect: beside it there may be the good one that took its place.
         let doomed = live.filter { copy in
-            decision.dooms.contains(copy.backend) && (planner.roles[copy.backend] == .leaving || copy.isSuspect)
+            decision.dooms.contains(copy.backend) && (roles[copy.backend] == .leaving || copy.isSuspect)
         }
-        let result = await doom(
-            doomed, of: claimed, factor, planner, desired, moved: moved)
+        let result = await doom(doomed, of: claimed, pass, moved: moved)
         if case .done(0, 0) = result, decision.blocked != nil { return .blocked }
         return result
     }
 
     /// Each in a transaction of its own, which counts the other copies under the version's lock.
-    private func doom(
-        _ copies: [Copy], of claimed: ClaimedVersion, _ factor: Int, _ planner: FleetPlanner, _ desired: DesiredState,
-        moved: Int
+    func doom(
+        _ copies: [Copy], of claimed: ClaimedVersion, _ pass: MovementPass, moved: Int
     ) async -> WorkResult {
-        let mover = CopyMover(moves: ledgers.moves, writes: ledgers.writes, context: context, report: suspecting)
-        let staying = planner.roles.filter { $0.value == .staying }.map { $0.key }.sorted()
+        let staying = pass.staying
         var doomed = 0
         for copy in copies {
             let request = DoomRequest(
-                copy: copy.id, version: claimed.placed.version.id, factor: factor, counted: staying,
-                readGrace: desired.fleet.safety.readGrace)
+                copy: copy.id, version: claimed.placed.version.id, factor: pass.factor(of: claimed.bucketName),
+                counted: staying, readGrace: pass.safety.readGrace, hourlyMax: pass.safety.deletionsPerHourMax)
             do throws(CatalogError) {
                 switch try await mover.doom(request) {
                 case .doomed: doomed += 1
                 case .notLive, .halted: break
+                case .ceilingReached: return .ceilingReached(moved: moved)
                 case .kept(let others, let required):
                     return .failed(evidence: "kept: \(others) of \(required) other copies")
                 }
@@ -148,13 +223,17 @@ extension Executor {
         return .done(moved: moved, doomed: doomed)
     }
 
+    var mover: CopyMover {
+        CopyMover(moves: ledgers.moves, writes: ledgers.writes, context: context, report: suspecting)
+    }
+
     /// Staying backends are read first: the leaving one may be slow or ill. Where the month is used up is read last: a copy that
     /// is missing costs more than a bill.
-    private func ordered(_ live: [Copy], _ planner: FleetPlanner) -> [Copy] {
+    func ordered(_ live: [Copy], _ planner: FleetPlanner) -> [Copy] {
         func rank(_ copy: Copy) -> Int {
             switch planner.roles[copy.backend] ?? .uncounted {
             case .staying: copy.isSuspect ? 3 : 0
-            case .leaving: copy.isSuspect ? 3 : 1
+            case .leaving, .waiting: copy.isSuspect ? 3 : 1
             case .away, .uncounted: copy.isSuspect ? 3 : 2
             }
         }

@@ -27,6 +27,9 @@ extension Executor {
                     outcome.unknownObjects[record.id] = unknown
                     continue
                 }
+                // The listings took their time: another backend may have the place, and its markers, by now.
+                let marker = try await IdentityMarker.read(store, keyPrefix: record.spec.keyPrefix, uid: record.uid)
+                if case .mismatch = marker { continue }
                 try await EpochMarker.removeAll(store, keyPrefix: record.spec.keyPrefix)
                 try await store.delete(IdentityMarker.key(record.spec.keyPrefix), providerVersion: nil)
                 context.crashPlan.reached(.afterMarkerDelete)
@@ -43,6 +46,7 @@ extension Executor {
 
     private func finish(_ step: PhaseStep, _ message: String, _ outcome: inout PassOutcome) async throws(CatalogError) {
         guard case .done = try await ledgers.fleet.change(step.backend, from: .retiring, to: .retired) else { return }
+        context.crashPlan.reached(.afterRetired)
         outcome.phaseSteps += 1
         outcome.events.append(EventRecord(Subject(.backend, step.name), isWarning: false, .retired, message))
         logger.info("backend retired", [("backend", .string(step.name))])

@@ -15,10 +15,13 @@ package struct ReconcilerLedgers: Sendable {
     package var inventory: any InventoryLedger
     package var safeguard: any SafeguardLedger
     package var scrubs: any ScrubLedger
+    package var pace: any PaceLedger
+    package var rebalance: any RebalanceLedger
     package init(
         fleet: any FleetLedger, moves: any MoveLedger, writes: any WriteLedger, deletions: any DeletionLedger,
         objects: any ObjectIndex, status: any StatusLedger, inventory: any InventoryLedger,
-        safeguard: any SafeguardLedger, scrubs: any ScrubLedger
+        safeguard: any SafeguardLedger, scrubs: any ScrubLedger, pace: any PaceLedger,
+        rebalance: any RebalanceLedger
     ) {
         self.fleet = fleet
         self.moves = moves
@@ -29,20 +32,37 @@ package struct ReconcilerLedgers: Sendable {
         self.inventory = inventory
         self.safeguard = safeguard
         self.scrubs = scrubs
+        self.pace = pace
+        self.rebalance = rebalance
     }
 }
 
 /// What a pass did, for deciding whether to go on at once, and for conditions.
 package struct PassOutcome: Sendable, Equatable {
     package var moved = 0
+    package var movedBytes: Int64 = 0
     package var doomed = 0
     package var deleted = 0
     package var phaseSteps = 0
     package var failures = 0
+    /// Something that could be done was left for the next pass.
+    package var isUnfinished = false
     package var events: [EventRecord] = []
     /// Objects that are ours by name but in no row, by backend: they keep it from being retired.
     package var unknownObjects: [BackendID: UnknownObjects] = [:]
     package var hasProgressed: Bool { moved + doomed + deleted + phaseSteps > 0 }
+
+    package static func += (a: inout PassOutcome, b: PassOutcome) {
+        a.moved += b.moved
+        a.movedBytes += b.movedBytes
+        a.doomed += b.doomed
+        a.deleted += b.deleted
+        a.phaseSteps += b.phaseSteps
+        a.failures += b.failures
+        a.isUnfinished = a.isUnfinished || b.isUnfinished
+        a.events += b.events
+        a.unknownObjects.merge(b.unknownObjects) { _, new in new }
+    }
 }
 
 package struct UnknownObjects: Sendable, Equatable {
@@ -70,9 +90,9 @@ package struct Executor: Sendable {
         self.logger = logger
     }
 
-    /// - Parameter trims: whether surplus copies are looked for, which reads a whole bucket where few of them are due
-    package func carryOut(
-        _ plan: Plan, desired: DesiredState, observed: ObservedState, trims: Bool = true
+    /// What is short: markers, phases, housekeeping, deletion, inventory. Not to be cancelled in the middle.
+    package func control(
+        _ plan: Plan, desired: DesiredState, observed: ObservedState, time: PassTime
     ) async throws(CatalogError) -> PassOutcome {
         var outcome = PassOutcome()
         if plan.isSuspended { return outcome }
@@ -80,28 +100,30 @@ package struct Executor: Sendable {
         try await housekeep(desired)
         for step in plan.phases where step.to != .retired { try await take(step, &outcome) }
         try await abandon(plan, observed, &outcome)
-        // Roles after these steps; a drain that was just begun is worked on in the next pass, seconds later.
-        let planner = FleetPlanner(desired: desired, observed: observed)
-        let leaving = observed.mayDestroy ? observed.fleet.backends : []
-        for record in leaving where record.phase == .draining && planner.roles[record.id] == .leaving {
-            try await work(.leaving(record.id), planner, desired, &outcome)
-        }
-        let counted = planner.roles.filter { $0.value == .staying || $0.value == .away }.map { $0.key }.sorted()
-        for bucket in observed.fleet.buckets {
-            // A suspect copy that was replaced is still to be doomed.
-            let hasSuspects = observed.groups.contains { $0.bucket == bucket.id && !$0.suspects.isEmpty }
-            guard plan.repair.copies > 0 || hasSuspects else { continue }
-            let factor = desired.replication(of: bucket.name).factor
-            try await work(.short(bucket: bucket.id, factor: factor, staying: counted), planner, desired, &outcome)
-        }
-        if trims, observed.mayDestroy { try await trim(observed, planner, desired, &outcome) }
         for record in observed.fleet.backends
         where observed.isTrusted(record) && !record.isAbandoned && (record.isDeclared || record.phase != .active) {
-            try await delete(on: record, desired, &outcome)
+            try await delete(on: record, desired, time, &outcome)
         }
         try await takeInventory(observed, desired, &outcome)
-        try await scrub(observed, desired, &outcome)
         if observed.mayDestroy { try await retire(plan, observed, &outcome) }
+        return outcome
+    }
+
+    /// What moves and reads objects, for as long as `time` says: repair, drains, surplus, verification.
+    ///
+    /// - Parameter trims: whether surplus copies are looked for, which reads a whole bucket where few of them are due
+    package func move(
+        _ planner: FleetPlanner, _ plan: Plan, desired: DesiredState, observed: ObservedState, trims: Bool,
+        time: PassTime
+    ) async throws(CatalogError) -> PassOutcome {
+        var outcome = PassOutcome()
+        if plan.isSuspended { return outcome }
+        let pass = MovementPass(planner: planner, desired: desired, observed: observed, time: time)
+        try await repair(pass, plan, &outcome)
+        try await drain(pass, &outcome)
+        if trims, observed.mayDestroy { try await trim(pass, &outcome) }
+        try await rebalance(pass, plan, &outcome)
+        try await scrub(pass, &outcome)
         return outcome
     }
 
@@ -123,6 +145,7 @@ package struct Executor: Sendable {
                     "cannot mark a backend", [("backend", .string(record.name)), ("error", .string(error.evidence))])
                 continue
             }
+            context.crashPlan.reached(.afterMarkerWrite)
             try await ledgers.fleet.recordMarked(record.id)
             outcome.phaseSteps += 1
         }
@@ -185,6 +208,7 @@ package struct Executor: Sendable {
             var ended = 0
             for _ in 0..<limits.batchesMax {
                 let some = try await ledgers.fleet.endAbandoned(backend, limit: limits.sweepBatch)
+                context.crashPlan.reached(.afterAbandonedEnd)
                 ended += some
                 if some == 0 { break }
             }
@@ -199,10 +223,11 @@ package struct Executor: Sendable {
     // MARK: Deletion
 
     private func delete(
-        on record: BackendRecord, _ desired: DesiredState, _ outcome: inout PassOutcome
+        on record: BackendRecord, _ desired: DesiredState, _ time: PassTime, _ outcome: inout PassOutcome
     ) async throws(CatalogError) {
         let deleter = CopyDeleter(context: context)
-        for _ in 0..<limits.batchesMax {
+        // One batch in any case, so that a slow backend does not keep the others' from being deleted.
+        repeat {
             let token = context.identifiers.makeLeaseToken()
             let claimed = try await ledgers.deletions.claimDoomed(
                 backend: record.id, limit: limits.deleteBatch, token: token, lease: limits.deleteLease)
@@ -233,7 +258,8 @@ package struct Executor: Sendable {
                 }
             }
             if claimed.count < limits.deleteBatch { return }
-        }
+        } while !time.isOver
+        outcome.isUnfinished = true
     }
 }
 

@@ -7,11 +7,15 @@ package struct ReconcilerLimits: Sendable {
     /// How long a claimed version is a worker's own. A slower worker loses nothing: copies have leases of their own that are renewed,
     /// and the next worker finds them.
     package var workLease: Duration = .seconds(300)
+    /// For so long one instance has the rebalancing to itself.
+    package var rebalanceLease: Duration = .seconds(300)
     package var deleteBatch = 64
     package var deleteLease: Duration = .seconds(120)
     /// Rows that housekeeping takes at once.
     package var sweepBatch = 500
-    /// Batches of one scope in a pass; then the world is looked at again.
+    /// For so long a pass begins to move, verify and delete copies; then the world is looked at again.
+    package var workTime: Duration = .seconds(20)
+    /// Batches in which one pass ends rows of an abandoned backend.
     package var batchesMax = 8
     /// First and longest pause before a version that failed is tried again.
     package var workBackoff: Duration = .seconds(5)
@@ -26,7 +30,7 @@ package struct ReconcilerLimits: Sendable {
     /// Copies and bytes that one pass verifies on each backend.
     package var scrubBatch = 64
     package var scrubBytes: Int64 = 512 << 20
-    package var scrubLease: Duration = .seconds(1800)
+    package var scrubLease: Duration = .seconds(120)
     /// As many damaged copies in one batch, and half of it, are not believed.
     package var scrubDamagedMax = 20
     /// How often the catalog says that it is alive, and how long it may have gone on behind that when it crashed.

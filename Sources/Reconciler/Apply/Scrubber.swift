@@ -48,8 +48,17 @@ package struct Scrubber: Sendable {
         // A gap would leave copies out: what comes behind the first that is too much waits.
         batch = Array(page.prefix(batch.count))
         let scrubber = CopyScrubber(context: context)
-        let verdicts = await BoundedGroup.map(batch, width: limits.concurrency) { one in
-            (one, await scrubber.verify(one.copies[0], of: one.version))
+        let (scrubs, lease, width) = (scrubs, limits.scrubLease, limits.concurrency)
+        // A large object takes longer than any lease.
+        let verdicts = await LeaseKeeper.keeping(
+            lease, context,
+            { () async throws(CatalogError) in
+                try await scrubs.renewScrub(record.id, token: token, lease: lease)
+            }
+        ) { [batch] in
+            await BoundedGroup.map(batch, width: width) { one in
+                (one, await scrubber.verify(one.copies[0], of: one.version))
+            }
         }
         let tally = try await take(verdicts, record)
         let isLast = batch.count == page.count && page.count < limits.scrubBatch
@@ -93,15 +102,25 @@ package struct Scrubber: Sendable {
 }
 
 extension Executor {
-    func scrub(
-        _ observed: ObservedState, _ desired: DesiredState, _ outcome: inout PassOutcome
-    ) async throws(CatalogError) {
+    /// One batch on each backend, all of them at once: their disks do not wait for each other.
+    func scrub(_ pass: MovementPass, _ outcome: inout PassOutcome) async throws(CatalogError) {
+        guard !pass.time.isCutShort else { return }
         let scrubber = Scrubber(
             scrubs: ledgers.scrubs, objects: ledgers.objects, context: context, limits: limits, logger: logger)
-        for record in observed.fleet.backends where observed.isConfirmed(record) && !record.isAbandoned {
-            let step = try await scrubber.step(record, interval: desired.fleet.scrubInterval)
+        let records = pass.observed.fleet.backends.filter { pass.observed.isConfirmed($0) && !$0.isAbandoned }
+        let interval = pass.desired.fleet.scrubInterval
+        let steps = await BoundedGroup.map(records, width: limits.concurrency) { record in
+            do throws(CatalogError) {
+                return (
+                    record, Result<ScrubStep, CatalogError>.success(try await scrubber.step(record, interval: interval))
+                )
+            } catch {
+                return (record, .failure(error))
+            }
+        }
+        for (record, step) in steps {
             let damaged: Int64
-            switch step {
+            switch try step.get() {
             case .idle: continue
             case .progressed(let tally), .finished(let tally): damaged = tally.damaged
             }

@@ -34,11 +34,13 @@ package struct ObservedState: Sendable {
     package var markedEpochs: [String: [Epoch]]
     /// Backends that have not answered for less than their repair delay: their copies still count as being there.
     package var awayBriefly: Set<BackendID>
+    package var pace: PaceReading
+    package var rebalance = RebalanceRecord()
     package init(
         fleet: FleetSnapshot, groups: [CopyGroup], residues: [BackendID: BackendResidue],
         drains: [BackendID: DrainRecord],
         probes: [BackendID: ProbeResult], awayBriefly: Set<BackendID> = [], safeguard: Safeguard = Safeguard(epoch: 1),
-        markedEpochs: [String: [Epoch]] = [:]
+        markedEpochs: [String: [Epoch]] = [:], pace: PaceReading = PaceReading()
     ) {
         self.fleet = fleet
         self.groups = groups
@@ -48,6 +50,7 @@ package struct ObservedState: Sendable {
         self.awayBriefly = awayBriefly
         self.safeguard = safeguard
         self.markedEpochs = markedEpochs
+        self.pace = pace
     }
 
     /// A database that Sluice never used.
@@ -77,7 +80,7 @@ package struct ObservedState: Sendable {
 package struct Observer: Sendable {
     package static let probeLimit: Duration = .seconds(10)
 
-    private let ledger: any FleetLedger & SafeguardLedger
+    private let ledger: any FleetLedger & SafeguardLedger & PaceLedger & RebalanceLedger
     private let readers: @Sendable () -> [BackendID: Result<any ObjectReading, SecretProblem>]
     private let withinLimit: @Sendable (Duration, @escaping @Sendable () async -> ProbeAnswer) async -> ProbeAnswer?
 
@@ -85,7 +88,7 @@ package struct Observer: Sendable {
     ///   - readers: how each backend is reached now
     ///   - withinLimit: runs a probe and answers nil if it takes longer
     package init(
-        ledger: any FleetLedger & SafeguardLedger,
+        ledger: any FleetLedger & SafeguardLedger & PaceLedger & RebalanceLedger,
         readers: @escaping @Sendable () -> [BackendID: Result<any ObjectReading, SecretProblem>],
         withinLimit: @escaping @Sendable (Duration, @escaping @Sendable () async -> ProbeAnswer) async -> ProbeAnswer?
     ) {
@@ -94,10 +97,18 @@ package struct Observer: Sendable {
         self.withinLimit = withinLimit
     }
 
-    /// - Parameter readsEpochs: whether the backends are asked for their newest epoch, which costs a listing of each
-    package func observe(readsEpochs: Bool = true) async throws(CatalogError) -> ObservedState {
+    /// Counts copies; reads the whole catalog.
+    package func groups() async throws(CatalogError) -> [CopyGroup] { try await ledger.copyGroups() }
+
+    /// - Parameters:
+    ///   - readsEpochs: whether the backends are asked for their newest epoch, which costs a listing of each
+    ///   - groups: what was counted before; nil: it is counted now
+    package func observe(
+        readsEpochs: Bool = true, groups counted: [CopyGroup]? = nil
+    ) async throws(CatalogError) -> ObservedState {
         let fleet = try await ledger.snapshot()
-        let groups = try await ledger.copyGroups()
+        let groups: [CopyGroup]
+        if let counted { groups = counted } else { groups = try await ledger.copyGroups() }
         var residues: [BackendID: BackendResidue] = [:]
         for backend in fleet.backends { residues[backend.id] = try await ledger.residue(backend.id) }
         let drains = try await ledger.drains()
@@ -105,11 +116,14 @@ package struct Observer: Sendable {
         var marked: [String: [Epoch]] = [:]
         for record in fleet.backends { marked[record.name] = answers[record.id]?.epochs }
         // Read behind the markers: what was raised in between is not newer than the catalog.
-        return ObservedState(
+        var observed = ObservedState(
             fleet: fleet, groups: groups, residues: residues,
             drains: Dictionary(drains.map { ($0.backend, $0) }) { first, _ in first },
             probes: answers.mapValues(\.result),
-            safeguard: try await ledger.safeguard(markers: marked.values.flatMap { $0 }), markedEpochs: marked)
+            safeguard: try await ledger.safeguard(markers: marked.values.flatMap { $0 }), markedEpochs: marked,
+            pace: try await ledger.pace())
+        observed.rebalance = try await ledger.rebalance()
+        return observed
     }
 
     private func probe(_ fleet: FleetSnapshot, readsEpochs: Bool) async -> [BackendID: ProbeAnswer] {

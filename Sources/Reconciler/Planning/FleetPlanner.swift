@@ -3,12 +3,14 @@ package import Spec
 
 /// Desired × observed → plan. Pure: no I/O, no clock, no randomness; the same input gives the same plan.
 package struct FleetPlanner {
-    private let desired: DesiredState
-    private let observed: ObservedState
+    let desired: DesiredState
+    let observed: ObservedState
     /// Declared backends that have no row yet get ids of their own for the time of the plan.
     private let provisional: [String: BackendID]
     package let roles: [BackendID: BackendRole]
     package let standings: [BackendStanding]
+    /// Backends whose drain begins with this plan.
+    private let admitted: Set<BackendID>
 
     package init(desired: DesiredState, observed: ObservedState) {
         self.desired = desired
@@ -18,10 +20,13 @@ package struct FleetPlanner {
             provisional[spec.name] = BackendID(Int32(-1 - provisional.count))
         }
         self.provisional = provisional
+        let admitted = FleetPlanner.admittedDrains(desired, observed)
+        self.admitted = admitted
         var roles: [BackendID: BackendRole] = [:]
         var standings: [BackendStanding] = []
         for record in observed.fleet.backends {
-            let role = FleetPlanner.role(of: record, desired.backend(record.name), observed)
+            let role = FleetPlanner.role(
+                of: record, desired.backend(record.name), observed, isAdmitted: admitted.contains(record.id))
             roles[record.id] = role
             let quota = desired.backend(record.name)?.quota
             standings.append(
@@ -43,13 +48,36 @@ package struct FleetPlanner {
         self.standings = standings.sorted { $0.name < $1.name }
     }
 
-    private static func role(of record: BackendRecord, _ spec: BackendSpec?, _ observed: ObservedState) -> BackendRole {
+    private static func role(
+        of record: BackendRecord, _ spec: BackendSpec?, _ observed: ObservedState, isAdmitted: Bool
+    ) -> BackendRole {
         guard let spec, !record.isAbandoned else { return .uncounted }
-        // Its removal is refused: its copies stay, and repair must not carry them away either.
-        if spec.state == .removed, spec.isDeletionProtected, record.phase == .active { return .away }
-        if spec.state != .active || record.phase == .retiring { return .leaving }
-        if observed.isTrusted(record) { return .staying }
-        return observed.awayBriefly.contains(record.id) ? .away : .uncounted
+        let isWanted = spec.state == .active && record.phase != .retiring
+        if !isWanted, record.phase != .active || isAdmitted { return .leaving }
+        if observed.isTrusted(record) { return isWanted ? .staying : .waiting }
+        guard observed.awayBriefly.contains(record.id) else { return .uncounted }
+        return isWanted ? .away : .waiting
+    }
+
+    /// Drains that may begin now, in the order of the fleet, up to `safety.maxConcurrentDrains` with those under way.
+    private static func admittedDrains(_ desired: DesiredState, _ observed: ObservedState) -> Set<BackendID> {
+        var underWay = observed.fleet.backends.filter { $0.phase == .draining }.count
+        var admitted: Set<BackendID> = []
+        for record in observed.fleet.backends where record.phase == .active && !record.isAbandoned {
+            guard let spec = desired.backend(record.name), spec.state != .active,
+                !isRemovalRefused(record, spec, observed), underWay < desired.fleet.safety.maxConcurrentDrains
+            else { continue }
+            underWay += 1
+            admitted.insert(record.id)
+        }
+        return admitted
+    }
+
+    private static func isRemovalRefused(
+        _ record: BackendRecord, _ spec: BackendSpec, _ observed: ObservedState
+    ) -> Bool {
+        spec.state == .removed && spec.isDeletionProtected && record.phase == .active
+            && (observed.residues[record.id]?.live ?? 0) > 0
     }
 
     package func plan() -> Plan {
@@ -60,12 +88,59 @@ package struct FleetPlanner {
             trimDelay: desired.fleet.safety.trimDelay, doomed: Plan.Effect(), blockers: [])
         planPhases(&plan)
         planCopies(&plan)
+        plan.blockers += pauses(plan)
+        planRebalance(&plan)
         if let blocker = safeguard() { plan.blockers.insert(blocker, at: 0) }
         for backend in observed.fleet.backends {
             let tally = observed.fleet.usage[backend.id]?.doomed ?? BackendUsage.Tally()
             plan.doomed.add(tally.copies, tally.bytes)
         }
         return plan
+    }
+
+    /// Not while copies are missing or leave: what those need comes first, and changes what is even.
+    private func planRebalance(_ plan: inout Plan) {
+        guard plan.repair.copies == 0, plan.drains.isEmpty,
+            observed.fleet.backends.allSatisfy({ $0.phase != .draining })
+        else { return }
+        plan.rebalance = rebalance(observed.fleet.usage)
+    }
+
+    /// With other usage than was observed: what another instance has moved since must not move again.
+    func rebalance(_ usage: [BackendID: BackendUsage]) -> RebalancePlan {
+        let threshold = observed.rebalance.isRequested ? 0 : desired.fleet.rebalanceThreshold
+        guard let threshold, desired.fleet.routing == .spread, observed.mayDestroy else { return RebalancePlan() }
+        let known = standings.filter { $0.id.raw > 0 }.map { standing in
+            var standing = standing
+            standing.occupied = usage[standing.id]?.occupied ?? standing.occupied
+            return standing
+        }
+        return RebalancePlanner.plan(standings: known, usage: usage, groups: observed.groups, threshold: threshold)
+    }
+
+    /// What waits for nothing but time.
+    private func pauses(_ plan: Plan) -> [Blocker] {
+        var blockers: [Blocker] = []
+        for record in observed.fleet.backends where record.phase == .draining && roles[record.id] == .leaving {
+            guard let window = desired.backend(record.name)?.drain.window, let moment = observed.pace.moment,
+                !window.contains(moment), (observed.residues[record.id]?.live ?? 0) > 0
+            else { continue }
+            blockers.append(
+                Blocker(
+                    Subject(.backend, record.name), .outsideWindow,
+                    message: "copies leave from \(window), by drain.window. Change the window to go on now."))
+        }
+        if let ceiling = desired.fleet.safety.deletionsPerHourMax, observed.pace.dropsLastHour >= ceiling,
+            !plan.drains.isEmpty || plan.surplus.copies > 0
+        {
+            blockers.append(
+                Blocker(
+                    Subject(.fleet, desired.fleet.name), .deletionCeiling,
+                    message:
+                        "\(Grouped.number(observed.pace.dropsLastHour)) copies were dropped within the hour, as many as safety.maxDeletionsPerHour allows. The others wait; raise it if this is what you want."
+                ))
+        }
+        return blockers
     }
 
     private func safeguard() -> Blocker? {
@@ -84,71 +159,10 @@ package struct FleetPlanner {
         }
     }
 
-    // MARK: Changes of the spec
-
-    private func changes() -> [Change] {
-        var changes: [Change] = []
-        for spec in desired.backends {
-            let subject = Subject(.backend, spec.name)
-            guard let record = observed.fleet.backend(spec.name) else {
-                if spec.state != .removed {
-                    let quota = spec.quota.map { ", quota \($0)" } ?? ""
-                    changes.append(Change(kind: .add, subject: subject, detail: "\(spec.state.rawValue)\(quota)"))
-                }
-                continue
-            }
-            let fields = FleetPlanner.differences(record, spec)
-            if !fields.isEmpty {
-                changes.append(Change(kind: .change, subject: subject, detail: fields.joined(separator: ", ")))
-            }
-        }
-        for record in observed.fleet.backends where desired.backend(record.name) == nil {
-            let live = observed.fleet.usage[record.id]?.live.copies ?? 0
-            let sole = observed.groups.filter { $0.holders == [record.id] }.reduce(0) { $0 + $1.versions }
-            changes.append(
-                Change(
-                    kind: .notice, subject: Subject(.backend, record.name),
-                    detail:
-                        "not declared, \(Grouped.number(live)) copies (\(Grouped.number(sole)) sole): kept read-only"))
-        }
-        for bucket in desired.buckets where observed.fleet.bucket(bucket.name)?.isDeclared != true {
-            let factor = desired.replication(of: bucket.name).factor
-            changes.append(Change(kind: .add, subject: Subject(.bucket, bucket.name), detail: "factor \(factor)"))
-        }
-        for bucket in observed.fleet.buckets where bucket.isDeclared && desired.bucket(bucket.name) == nil {
-            changes.append(
-                Change(
-                    kind: .remove, subject: Subject(.bucket, bucket.name),
-                    detail: "not served any more; its objects are kept"))
-        }
-        return changes.sorted { $0.subject < $1.subject }
-    }
-
-    private static func differences(_ record: BackendRecord, _ spec: BackendSpec) -> [String] {
-        var fields: [String] = []
-        func compare<Value: Equatable>(_ name: String, _ old: Value, _ new: Value, _ text: (Value) -> String) {
-            if old != new { fields.append("\(name): \(text(old)) -> \(text(new))") }
-        }
-        let old = record.spec
-        if !record.isDeclared { fields.append("declared again") }
-        compare("state", old.state, spec.state) { $0.rawValue }
-        compare("endpoint", old.location, spec.location) { location in
-            switch location {
-            case .directory(let path): path
-            case .s3(let endpoint, _, let bucket, _): "\(endpoint)/\(bucket)"
-            }
-        }
-        compare("keyPrefix", old.keyPrefix, spec.keyPrefix) { $0 }
-        compare("quota", old.quota, spec.quota) { $0.map { $0.description } ?? "unlimited" }
-        compare("deletionProtection", old.isDeletionProtected, spec.isDeletionProtected) { String($0) }
-        compare("removal.purge", old.removal == .purge, spec.removal == .purge) { String($0) }
-        return fields
-    }
-
     // MARK: Phases
 
     private func planPhases(_ plan: inout Plan) {
-        var draining = observed.fleet.backends.filter { $0.phase == .draining }.count
+        let underWay = observed.fleet.backends.filter { $0.phase == .draining }.count + admitted.count
         for record in observed.fleet.backends {
             guard let spec = desired.backend(record.name) else { continue }
             let subject = Subject(.backend, record.name)
@@ -164,23 +178,22 @@ package struct FleetPlanner {
             switch (state, record.phase) {
             case (.active, .draining), (.active, .drained): step(.active)
             case (.draining, .active), (.removed, .active):
-                if spec.state == .removed, spec.isDeletionProtected, residue.live > 0 {
+                if FleetPlanner.isRemovalRefused(record, spec, observed) {
                     plan.blockers.append(
                         Blocker(
                             subject, .deletionProtected, copies: residue.live,
                             message:
                                 "state removed, but \(Grouped.number(residue.live)) copies remain and deletionProtection is true. "
                                 + "Set state: draining first, or deletionProtection: false."))
-                } else if draining >= desired.fleet.safety.maxConcurrentDrains {
+                } else if admitted.contains(record.id) {
+                    step(.draining)
+                } else {
                     plan.blockers.append(
                         Blocker(
                             subject, .tooManyDrains,
                             message:
-                                "waits: \(draining) of safety.maxConcurrentDrains \(desired.fleet.safety.maxConcurrentDrains) drains are under way."
+                                "waits: \(underWay) of safety.maxConcurrentDrains \(desired.fleet.safety.maxConcurrentDrains) drains are under way."
                         ))
-                } else {
-                    draining += 1
-                    step(.draining)
                 }
             case (.draining, .draining), (.removed, .draining): if residue.allowsDrained { step(.drained) }
             case (.removed, .drained):
@@ -230,30 +243,29 @@ package struct FleetPlanner {
 
     // MARK: Copies
 
-    /// Whether copies of a leaving backend may go now, or wait for a drain to be admitted.
-    private func leaves(_ record: BackendRecord, _ plan: Plan) -> Bool {
-        record.phase == .draining || plan.phases.contains { $0.backend == record.id && $0.to == .draining }
-    }
-
     private func planCopies(_ plan: inout Plan) {
         var effects: [BackendID: DrainEffect] = [:]
-        var targets: [BackendID: [BackendID: Int64]] = [:]
+        var targets: [BackendID: [BackendID: Plan.Effect]] = [:]
         var room = standings
         for group in observed.groups {
             guard let bucket = observed.fleet.buckets.first(where: { $0.id == group.bucket }) else { continue }
             let factor = desired.replication(of: bucket.name).factor
-            let decision = VersionPlanner.decide(
+            var sources: [String] = []
+            var decision = VersionPlanner.decide(
                 holders: group.holders, suspects: group.suspects, factor: factor, size: group.largest, roles: roles,
                 standings: room,
                 routing: desired.fleet.routing)
+            if let silent = unreadable(group), decision.blocked != nil || !decision.targets.isEmpty {
+                decision = VersionDecision(targets: [], dooms: [], blocked: .sourceUnreadable)
+                sources = silent
+            }
             let leaving = observed.fleet.backends.filter { record in
                 (group.holders + group.suspects).contains(record.id) && roles[record.id] == .leaving
-                    && leaves(record, plan)
             }
             for (target, spec) in decision.targets.map({ ($0, group.bytes) }) {
                 if let index = room.firstIndex(where: { $0.id == target }) { room[index].occupied += spec }
             }
-            block(&plan, group, decision, bucket.name, factor, leaving)
+            block(&plan, group, decision, bucket.name, factor, leaving, sources)
             if leaving.isEmpty {
                 plan.repair.add(
                     Int64(decision.targets.count) * group.versions,
@@ -263,7 +275,8 @@ package struct FleetPlanner {
                 var effect = effects[record.id] ?? DrainEffect(backend: record.name)
                 if index < decision.targets.count {
                     effect.move.add(group.versions, group.bytes)
-                    targets[record.id, default: [:]][decision.targets[index], default: 0] += group.versions
+                    targets[record.id, default: [:]][decision.targets[index], default: Plan.Effect()].add(
+                        group.versions, group.bytes)
                 } else if decision.dooms.contains(record.id) {
                     effect.drop.add(group.versions, group.bytes)
                 }
@@ -278,11 +291,12 @@ package struct FleetPlanner {
         let names = Dictionary(standings.map { ($0.id, $0.name) }) { first, _ in first }
         plan.drains = effects.map { id, effect in
             var effect = effect
-            if let standing = standings.first(where: { $0.id == id }), let limit = standing.limits.egress {
-                effect.egressLeft = ByteCount(max(0, limit.value - standing.monthly.egress))
-            }
+            effect.demands = MonthlyDemand.of(effect, received: targets[id] ?? [:], standings: standings)
+            effect.estimate = MoveEstimate.of(
+                effect.move, policy: desired.backend(effect.backend)?.drain ?? DrainPolicy(),
+                rate: observed.pace.rates[id] ?? observed.pace.rates.values.reduce(into: MoveRate()) { $0 += $1 })
             effect.targets = (targets[id] ?? [:]).map {
-                DrainEffect.Share(backend: names[$0.key] ?? "?", copies: $0.value)
+                DrainEffect.Share(backend: names[$0.key] ?? "?", copies: $0.value.copies)
             }
             .sorted { ($1.copies, $0.backend) < ($0.copies, $1.backend) }
             return effect
@@ -290,9 +304,15 @@ package struct FleetPlanner {
         plan.blockers = FleetPlanner.merged(plan.blockers)
     }
 
+    /// Who has the copies of a group, if none of them can be read; nil if one can, or nobody has any.
+    private func unreadable(_ group: CopyGroup) -> [String]? {
+        let holders = (group.holders + group.suspects).compactMap { observed.fleet.backend($0) }
+        return holders.isEmpty || holders.contains { observed.isTrusted($0) } ? nil : holders.map(\.name)
+    }
+
     private func block(
         _ plan: inout Plan, _ group: CopyGroup, _ decision: VersionDecision, _ bucket: String, _ factor: Int,
-        _ leaving: [BackendRecord]
+        _ leaving: [BackendRecord], _ silent: [String]
     ) {
         guard let reason = decision.blocked else { return }
         let available = roles.values.filter { $0 == .staying }.count
@@ -300,7 +320,9 @@ package struct FleetPlanner {
             switch reason {
             case .insufficientRoom:
                 "bucket \(bucket): no backend has room for the largest object (\(group.largest)). Raise a quota or add a backend."
-            case .sourceUnreadable: "bucket \(bucket): no live copy is left to read from."
+            case .sourceUnreadable where silent.isEmpty: "bucket \(bucket): no live copy is left to read from."
+            case .sourceUnreadable:
+                "bucket \(bucket): the only copies are on \(silent.joined(separator: ", ")), which cannot be read now. Bring it back, or give it up with removal.abandon."
             default: "bucket \(bucket) needs \(factor) backends, has \(available). Add a backend, or lower the factor."
             }
         let subjects = leaving.isEmpty ? [Subject(.bucket, bucket)] : leaving.map { Subject(.backend, $0.name) }

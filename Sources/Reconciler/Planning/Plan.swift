@@ -18,6 +18,7 @@ package struct Plan: Sendable, Equatable {
     package var surplus: Effect
     package var trimDelay: Duration
     package var doomed: Effect
+    package var rebalance = RebalancePlan()
     package var blockers: [Blocker]
 
     /// Nothing is left to do but what waits for time to pass.
@@ -29,6 +30,10 @@ package struct Plan: Sendable, Equatable {
     package struct Effect: Sendable, Equatable {
         package var copies: Int64 = 0
         package var bytes: ByteCount = .zero
+        package init(copies: Int64 = 0, bytes: ByteCount = .zero) {
+            self.copies = copies
+            self.bytes = bytes
+        }
         package mutating func add(_ copies: Int64, _ bytes: ByteCount) {
             self.copies += copies
             self.bytes += bytes
@@ -82,8 +87,10 @@ package struct DrainEffect: Sendable, Equatable {
     package var targets: [Share] = []
     /// Enough verified copies elsewhere.
     package var drop = Plan.Effect()
-    /// What this month still allows to be read from the backend; nil: no limit is declared.
-    package var egressLeft: ByteCount?
+    /// Where months are limited: what it needs of them, beside what is left.
+    package var demands: [MonthlyDemand] = []
+    /// nil: nothing was measured yet, and no bandwidth is declared.
+    package var estimate: MoveEstimate?
     package struct Share: Sendable, Equatable {
         package var backend: String
         package var copies: Int64

@@ -9,6 +9,9 @@ package enum BackendRole: Sendable, Equatable {
     case away
     /// Draining or removed: copies are to leave.
     case leaving
+    /// To leave, but not yet: its drain waits for others, or its removal is refused. Its copies are enough where they are; what has to
+    /// move anyway does not count on them.
+    case waiting
     /// Undeclared, frozen, or gone for longer than the repair delay: read if possible, not counted.
     case uncounted
 }
@@ -64,8 +67,10 @@ package enum VersionPlanner {
     ) -> VersionDecision {
         func role(_ id: BackendID) -> BackendRole { roles[id] ?? .uncounted }
         let staying = holders.filter { role($0) == .staying }
-        let counted = holders.filter { role($0) == .staying || role($0) == .away }
         let leaving = Set(holders + suspects).filter { role($0) == .leaving }.sorted()
+        let counted = holders.filter { holder in
+            role(holder) == .staying || role(holder) == .away || role(holder) == .waiting && leaving.isEmpty
+        }
         let healed = suspects.filter { role($0) == .staying }
         let isReadable = !(holders + suspects).isEmpty
         let need = max(0, factor - counted.count)

@@ -46,6 +46,7 @@ package enum PlanJSONRenderer {
             ),
             ("drains", .array(plan.drains.map(drain))), ("repairs", effect(plan.repair)),
             ("surplus", effect(plan.surplus)),
+            ("rebalance", .array(plan.rebalance.steps.map(step))),
             ("doomed", effect(plan.doomed)), ("blockers", .array(plan.blockers.map(blocker))),
         ])
     }
@@ -58,9 +59,23 @@ package enum PlanJSONRenderer {
         .object([("copies", .int(effect.copies)), ("bytes", .int(effect.bytes.value))])
     }
 
+    private static func step(_ step: RebalanceStep) -> JSONValue {
+        .object([("from", .string(step.fromName)), ("to", .string(step.toName)), ("bytes", .int(step.bytes.value))])
+    }
+
     private static func drain(_ drain: DrainEffect) -> JSONValue {
         .object([
-            ("egressLeftBytes", drain.egressLeft.map { .int($0.value) } ?? .null),
+            ("estimatedSeconds", drain.estimate.map { .int($0.duration.components.seconds) } ?? .null),
+            (
+                "monthly",
+                .array(
+                    drain.demands.map {
+                        .object([
+                            ("backend", .string($0.backend)), ("kind", .string($0.kind.rawValue)),
+                            ("needed", .int($0.needed)), ("left", .int($0.left)),
+                        ])
+                    })
+            ),
             ("backend", .string(drain.backend)), ("move", effect(drain.move)), ("drop", effect(drain.drop)),
             (
                 "targets",

@@ -31,7 +31,9 @@ package struct PlanTextRenderer {
             lines.append("  ! \(padded(blocker.subject.description, width))   \(text(blocker))")
         }
         if lines.last == "" { lines.append("  Nothing to change.") }
-        lines += ["", repairs(plan), summary(plan)]
+        lines += ["", repairs(plan)]
+        if !plan.rebalance.steps.isEmpty { lines.append(PlanTextRenderer.rebalance(plan.rebalance)) }
+        lines.append(summary(plan))
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -48,11 +50,9 @@ package struct PlanTextRenderer {
                     separator: ", ")
                 lines.append("      " + row("move", drain.move.copies, drain.move.bytes) + "-> \(shares)")
             }
-            if let left = drain.egressLeft, drain.move.copies > 0 {
-                let verdict = left < drain.move.bytes ? "more than" : "within"
-                lines.append(
-                    "      " + padded("egress", 9) + right("", 15) + " " + right(drain.move.bytes.description, 9)
-                        + "  \(verdict) the \(left) that are left this month; copies elsewhere are read first")
+            lines += drain.demands.map { "      " + text($0) }
+            if let estimate = drain.estimate {
+                lines.append("      " + padded("time", 9) + "\(estimate.text), with \(estimate.basis)")
             }
             if drain.drop.copies > 0 {
                 lines.append(
@@ -65,6 +65,16 @@ package struct PlanTextRenderer {
                     + text(blocker))
         }
         return lines
+    }
+
+    private func text(_ demand: MonthlyDemand) -> String {
+        func amount(_ value: Int64) -> String {
+            demand.kind == .requests ? Grouped.number(value) : ByteCount(value).description
+        }
+        let verdict = demand.isEnough ? "within" : "more than"
+        let hint = demand.kind == .egress ? "; copies elsewhere are read first" : ""
+        return padded(demand.kind.rawValue, 9) + right("", 15) + " " + right(amount(demand.needed), 9)
+            + "  of \(demand.backend), \(verdict) the \(amount(demand.left)) that are left this month\(hint)"
     }
 
     private func row(_ verb: String, _ copies: Int64, _ bytes: ByteCount) -> String {
@@ -85,6 +95,14 @@ package struct PlanTextRenderer {
         }
         parts.append("\(Grouped.number(plan.doomed.copies)) doomed copies to delete (\(plan.doomed.bytes))")
         return "Repairs: " + parts.joined(separator: ", ")
+    }
+
+    /// One line: what moves where, from the fullest backend on.
+    package static func rebalance(_ plan: RebalancePlan) -> String {
+        let steps = plan.steps.map { "\($0.fromName) -> \($0.toName) \($0.bytes)" }.joined(separator: ", ")
+        let range = plan.utilisation.map { "utilised \($0.lowerBound)% to \($0.upperBound)%" } ?? ""
+        return "Rebalance: " + (steps.isEmpty ? "nothing to move" : "up to \(steps)")
+            + (range.isEmpty ? "" : " (\(range))")
     }
 
     private func summary(_ plan: Plan) -> String {

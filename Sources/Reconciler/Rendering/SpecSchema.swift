@@ -82,6 +82,10 @@ package enum SpecSchema {
             schema += [
                 ("type", .array(["string", "integer"])), ("pattern", "^([0-9.]+ ?([kMGT]B|[KMGT]iB|B)?|unlimited)$"),
             ]
+        case .rate:
+            schema += [("type", "string"), ("pattern", "^([0-9.]+ ?([kMGT]B|[KMGT]iB|B)?/s|unlimited)$")]
+        case .timeOfDay: schema += [("type", "string"), ("pattern", "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+        case .percent: schema += [("type", "string"), ("pattern", "^([1-9][0-9]?|100)%$")]
         case .duration: schema += [("type", "string"), ("pattern", "^([0-9]+(ms|s|m|h|d))+$")]
         case .texts: schema += [("type", "array"), ("items", .object([("type", "string")]))]
         case .integer(let range):

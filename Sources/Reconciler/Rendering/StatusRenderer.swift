@@ -8,14 +8,24 @@ package struct FleetStatus: Sendable {
     package var conditions: [ConditionRecord]
     package var drains: [DrainRecord]
     package var residues: [BackendID: BackendResidue]
+    package var pace: PaceReading
     package init(
         fleet: FleetSnapshot, conditions: [ConditionRecord], drains: [DrainRecord],
-        residues: [BackendID: BackendResidue]
+        residues: [BackendID: BackendResidue], pace: PaceReading = PaceReading()
     ) {
         self.fleet = fleet
         self.conditions = conditions
         self.drains = drains
         self.residues = residues
+        self.pace = pace
+    }
+
+    /// What is left of a drain, at the pace that it had since it began, all instances together; nil if it has hardly begun.
+    func timeLeft(_ drain: DrainRecord) -> Duration? {
+        let left = residues[drain.backend]?.live ?? 0
+        let done = drain.totalCopies - left
+        guard let moment = pace.moment, done > 0, left > 0, moment - drain.startedAt >= 10_000_000 else { return nil }
+        return .seconds(Double(moment - drain.startedAt) / 1_000_000 * Double(left) / Double(done))
     }
 }
 
@@ -73,6 +83,7 @@ package enum StatusRenderer {
             let done = max(0, drain.totalCopies - left)
             lines.append(
                 "\(backend.name): drain \(Grouped.number(done)) of \(Grouped.number(drain.totalCopies)) copies have left"
+                    + (status.timeLeft(drain).map { ", about \(MoveEstimate.rough($0)) to go" } ?? "")
             )
         }
         if backend.spec.usageLimits != UsageLimits() {
@@ -166,6 +177,7 @@ package enum StatusRenderer {
                     .object([
                         ("totalCopies", .int(drain.totalCopies)), ("totalBytes", .int(drain.totalBytes.value)),
                         ("remainingCopies", .int(left.live)), ("finished", .bool(drain.finishedAt != nil)),
+                        ("estimatedSeconds", status.timeLeft(drain).map { .int($0.components.seconds) } ?? .null),
                     ])
                 ))
         }

@@ -12,6 +12,14 @@ package struct ReconcilerMetrics: Sendable {
     private let orphans: Metrics.Family
     private let orphanBytes: Metrics.Family
     private let month: Metrics.Family
+    private let quota: Metrics.Family
+    private let phase: Metrics.Family
+    private let dropsLastHour: Metrics.Family
+    private let moved: Metrics.Family
+    private let movedBytes: Metrics.Family
+    private let dropped: Metrics.Family
+    private let deleted: Metrics.Family
+    private let failures: Metrics.Family
     private let duration: Metrics.Histogram
     private let lastSuccess: Metrics.Family
     private let wallSeconds: @Sendable () -> Double
@@ -32,10 +40,32 @@ package struct ReconcilerMetrics: Sendable {
         month = metrics.gauge(
             "sluice_backend_month", help: "Usage of this calendar month, UTC: requests, bytes of egress and ingress.",
             labels: ["backend", "kind"])
+        quota = metrics.gauge(
+            "sluice_backend_quota_bytes", help: "Declared quota; absent without one.", labels: ["backend"])
+        phase = metrics.gauge(
+            "sluice_backend_phase", help: "1 for the phase that holds.", labels: ["backend", "phase"])
+        dropsLastHour = metrics.gauge(
+            "sluice_drops_last_hour", help: "Copies dropped within the hour; counted while there is a ceiling.")
+        moved = metrics.counter("sluice_copies_moved_total", help: "Copies that this instance made.")
+        movedBytes = metrics.counter("sluice_moved_bytes_total", help: "Bytes of copies that this instance made.")
+        dropped = metrics.counter("sluice_copies_dropped_total", help: "Copies that this instance doomed.")
+        deleted = metrics.counter(
+            "sluice_copies_deleted_total", help: "Doomed copies whose bytes this instance deleted.")
+        failures = metrics.counter(
+            "sluice_reconcile_failures_total", help: "Moves and deletions that failed and are tried again.")
         duration = metrics.histogram("sluice_reconcile_duration_seconds", help: "Duration of a pass.")
         lastSuccess = metrics.gauge(
             "sluice_reconcile_last_success_timestamp_seconds", help: "When a pass last ended well.")
         self.wallSeconds = wallSeconds
+    }
+
+    /// What one pass did, of control or of movement.
+    func count(_ outcome: PassOutcome) {
+        moved.add(Double(outcome.moved))
+        movedBytes.add(Double(outcome.movedBytes))
+        dropped.add(Double(outcome.doomed))
+        deleted.add(Double(outcome.deleted))
+        failures.add(Double(outcome.failures))
     }
 
     func record(
@@ -57,6 +87,8 @@ package struct ReconcilerMetrics: Sendable {
             for (kind, value) in [("requests", used.requests), ("egress", used.egress), ("ingress", used.ingress)] {
                 month.set(Double(value), backend.name, kind)
             }
+            if let limit = backend.spec.quota { quota.set(Double(limit.value), backend.name) }
+            for one in BackendPhase.allCases { phase.set(backend.phase == one ? 1 : 0, backend.name, one.rawValue) }
             remaining.set(backend.phase == .draining ? Double(usage.live.bytes.value) : 0, backend.name)
         }
         for one in conditions {
@@ -67,6 +99,7 @@ package struct ReconcilerMetrics: Sendable {
             }
         }
         short.set(Double(plan.repair.copies))
+        dropsLastHour.set(Double(observed.pace.dropsLastHour))
         duration.observe(took)
         lastSuccess.set(wallSeconds())
     }

@@ -20,6 +20,8 @@ struct StatusProjector {
     let plan: Plan
     let outcome: PassOutcome
     var specProblem: SpecProblem?
+    /// Backends whose copies have become fewer or more of late, by whatever instance.
+    var moving: Set<BackendID> = []
 
     func conditions() -> [ConditionRecord] {
         observed.fleet.backends.flatMap { backend($0) } + fleet()
@@ -29,7 +31,7 @@ struct StatusProjector {
         let subject = Subject(.fleet, desired.fleet.name)
         let revision = observed.fleet.revision
         let repair = plan.repair.copies
-        let halt = plan.blockers.first { $0.reason == .catalogRewound }
+        let halt = plan.blockers.first { $0.reason == .catalogRewound || $0.reason == .deletionCeiling }
         return [
             ConditionRecord(
                 subject, .deletesHealthy, halt == nil ? .yes : .no, halt?.reason ?? .deletesHealthy,
@@ -158,7 +160,7 @@ struct StatusProjector {
         case .retiring: list.append(make(.reconciling, .yes, .purging, "verifying that nothing is left"))
         case .active, .drained, .retired: list.append(make(.reconciling, .no, .converged, "nothing to do"))
         }
-        if let blocker = blockers.first, !outcome.hasProgressed {
+        if let blocker = blockers.first, !outcome.hasProgressed, !moving.contains(record.id) {
             let more = blockers.count > 1 ? " (and \(blockers.count - 1) more)" : ""
             list.append(make(.stalled, .yes, blocker.reason, blocker.message + more))
         } else if let unknown = outcome.unknownObjects[record.id] {

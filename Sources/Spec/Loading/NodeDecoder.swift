@@ -153,6 +153,41 @@ final class MappingDecoder {
         return value
     }
 
+    /// Bytes in a second: `50MB/s`; `unlimited` is nil, like an absent field.
+    func rate(_ name: String) -> ByteCount? {
+        guard let node = node(name) else { return nil }
+        if case .scalar("unlimited", _) = node.content { return nil }
+        guard case .scalar(let text, _) = node.content, text.hasSuffix("/s"),
+            let value = ByteCount(spec: String(text.dropLast(2))), value.value > 0
+        else {
+            bad(node, "\(path).\(name) is not a rate", hint: "such as 50MB/s or 8MiB/s, or unlimited")
+            return nil
+        }
+        return value
+    }
+
+    /// Minutes since midnight.
+    func timeOfDay(_ name: String) -> Int? {
+        guard let node = node(name) else { return nil }
+        guard case .scalar(let text, _) = node.content, let value = DailyWindow.minutes(text) else {
+            bad(node, "\(path).\(name) is not a time of day", hint: "such as \"22:00\", in UTC")
+            return nil
+        }
+        return value
+    }
+
+    /// Above 0 and at most 100.
+    func percent(_ name: String) -> Int? {
+        guard let node = node(name) else { return nil }
+        guard case .scalar(let text, _) = node.content, text.hasSuffix("%"), let value = Int(text.dropLast()),
+            (1...100).contains(value)
+        else {
+            bad(node, "\(path).\(name) is not a share", hint: "from 1% to 100%, such as 10%")
+            return nil
+        }
+        return value
+    }
+
     func secret(_ name: String) -> SecretReference? {
         guard let node = node(name) else { return nil }
         if case .scalar(let text, _) = node.content {

@@ -133,8 +133,19 @@ struct SpecDecoder {
             value.readGrace = safety.duration("readGrace") ?? value.readGrace
             value.orphanQuarantine = safety.duration("orphanQuarantine") ?? value.orphanQuarantine
             value.drainUploadGrace = safety.duration("drainUploadGrace") ?? value.drainUploadGrace
+            value.deletionsPerHourMax = safety.integer("maxDeletionsPerHour", 1...Int64.max)
             safety.finish()
             fleet.safety = value
+        }
+        if let rebalance = spec.mapping("rebalance") {
+            fleet.rebalanceThreshold = rebalance.percent("threshold").map { Double($0) / 100 }
+            if fleet.routing == .pack {
+                collector.report(
+                    Diagnostic(
+                        .misplacedField, spec.keyMark("rebalance"), "routing: pack fills one backend after the other",
+                        hint: "take rebalance away, or use routing: spread", width: "rebalance".count))
+            }
+            rebalance.finish()
         }
         return fleet
     }
@@ -176,6 +187,10 @@ struct SpecDecoder {
                 apiRequests: requests, egress: limits.bytes("egress"), ingress: limits.bytes("ingress"))
             limits.finish()
         }
+        if let drain = spec.mapping("drain") {
+            backend.drain = DrainPolicy(bandwidth: drain.rate("bandwidth"), window: window(drain))
+            drain.finish()
+        }
         backend.isDeletionProtected = spec.bool("deletionProtection") ?? false
         if let removal = spec.mapping("removal") {
             let purge = removal.bool("purge") ?? false
@@ -196,6 +211,22 @@ struct SpecDecoder {
             backend.removal = token.map { .abandon(token: $0) } ?? (purge ? .purge : .whenEmpty)
         }
         return location == nil ? nil : backend
+    }
+
+    private func window(_ drain: MappingDecoder) -> DailyWindow? {
+        guard let window = drain.mapping("window") else { return nil }
+        defer { window.finish() }
+        let start = window.timeOfDay("start")
+        let end = window.timeOfDay("end")
+        for field in ["start", "end"] where !window.has(field) { window.missing(field, hint: "such as 22:00, in UTC") }
+        guard let start, let end else { return nil }
+        if start == end {
+            collector.report(
+                Diagnostic(
+                    .badValue, window.keyMark("end"), "the window begins and ends at \(DailyWindow.text(start))",
+                    hint: "without a window copies leave at any time"))
+        }
+        return DailyWindow(start: start, end: end)
     }
 
     private func location(_ spec: MappingDecoder) -> BackendLocation? {

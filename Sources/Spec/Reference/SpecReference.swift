@@ -7,6 +7,11 @@ package struct SpecField: Sendable, Equatable {
         case count
         /// A size, or `unlimited`.
         case limit
+        /// Bytes in a second, or `unlimited`.
+        case rate
+        /// `22:00`, UTC.
+        case timeOfDay
+        case percent
         case choice([String])
     }
     /// Fleet, Backend, Bucket or Keyring.
@@ -39,6 +44,9 @@ package struct SpecField: Sendable, Equatable {
         case .integer(let range): range.upperBound == .max ? "number" : "\(range.lowerBound) to \(range.upperBound)"
         case .count: "number or unlimited"
         case .limit: "size or unlimited"
+        case .rate: "size/s or unlimited"
+        case .timeOfDay: "HH:MM"
+        case .percent: "1% to 100%"
         case .choice(let names): names.joined(separator: ", ")
         }
     }
@@ -92,6 +100,14 @@ package enum SpecReference {
             SpecField(
                 "Fleet", "safety.orphanQuarantine", .duration, "7d",
                 "how long objects that no row names are kept after they were first seen"),
+            SpecField(
+                "Fleet", "safety.maxDeletionsPerHour", .integer(1...Int64.max), "no ceiling",
+                "copies that the reconciler may drop in any hour, of drains, surplus, damage and orphans together; more wait"
+            ),
+            SpecField(
+                "Fleet", "rebalance.threshold", .percent, "–",
+                "copies move when the most and the least utilised backend are so far apart; without it only `sluice rebalance` moves them"
+            ),
         ]
 
     private static let backend: [SpecField] = [
@@ -118,6 +134,12 @@ package enum SpecReference {
         SpecField(
             "Backend", "usageLimits.ingress", .limit, "unlimited",
             "bytes written in a calendar month, UTC; then writes go to other backends"),
+        SpecField(
+            "Backend", "drain.bandwidth", .rate, "unlimited",
+            "how fast its drain may move copies, all instances together"),
+        SpecField(
+            "Backend", "drain.window.start", .timeOfDay, "at any time", "its drain moves copies only from then, UTC"),
+        SpecField("Backend", "drain.window.end", .timeOfDay, "–", "until then; may be on the next day"),
         SpecField("Backend", "deletionProtection", .bool, "false", "with `state: removed` and copies left: refused"),
         SpecField("Backend", "removal.purge", .bool, "false", "with `state: removed`: verify by listing and retire"),
         SpecField(

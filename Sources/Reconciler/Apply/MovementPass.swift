@@ -1,0 +1,83 @@
+import Catalog
+import Spec
+import Transfer
+
+/// What one pass of movement goes by.
+struct MovementPass: Sendable {
+    let planner: FleetPlanner
+    let desired: DesiredState
+    let observed: ObservedState
+    let time: PassTime
+    /// On the clock of `time`, when the database's clock was read.
+    private let readAt: Duration
+
+    init(planner: FleetPlanner, desired: DesiredState, observed: ObservedState, time: PassTime) {
+        self.planner = planner
+        self.desired = desired
+        self.observed = observed
+        self.time = time
+        readAt = time.now
+    }
+
+    func factor(of bucket: String) -> Int { desired.replication(of: bucket).factor }
+    var safety: SafetySpec { desired.fleet.safety }
+    var staying: [BackendID] { planner.roles.filter { $0.value == .staying }.map { $0.key }.sorted() }
+
+    func isOpen(_ window: DailyWindow?) -> Bool {
+        guard let window, let moment = observed.pace.moment else { return true }
+        return window.contains(moment + (time.now - readAt).microseconds)
+    }
+}
+
+/// How the copies of one drain may go: in their window, and no faster than they may.
+struct DrainLane: Sendable {
+    let backend: BackendID
+    let policy: DrainPolicy
+    let pass: MovementPass
+    let ledger: any PaceLedger
+    /// A part that is under way waits at most so long at once; then it is asked again whether it may go on.
+    private static let stepMax: Duration = .seconds(3600)
+
+    /// Whether an object may begin. Waits as long as the pass lasts.
+    func mayBegin(_ bytes: Int64) async -> Bool {
+        guard pass.isOpen(policy.window) else { return false }
+        guard let rate = policy.bandwidth else { return true }
+        let left = pass.time.left
+        guard let wait = await reserve(bytes, rate, waitMax: left) else {
+            // The next pass asks again, which may be the very next moment.
+            _ = await pass.time.wait(left)
+            return false
+        }
+        return await pass.time.wait(wait)
+    }
+
+    /// For the parts of an object that has begun: it goes on unless the window closes, or the pass is cut short.
+    var pace: MovePace {
+        MovePace { bytes in
+            while pass.isOpen(policy.window), !pass.time.isCutShort {
+                guard let rate = policy.bandwidth else { return true }
+                if let wait = await reserve(bytes, rate, waitMax: DrainLane.stepMax) {
+                    return await pass.time.wait(wait)
+                }
+                guard await pass.time.wait(.seconds(60)) else { return false }
+            }
+            return false
+        }
+    }
+
+    private func reserve(_ bytes: Int64, _ rate: ByteCount, waitMax: Duration) async -> Duration? {
+        do throws(CatalogError) {
+            return try await ledger.reserve(bytes, leaving: backend, bytesPerSecond: rate, waitMax: waitMax)
+        } catch {
+            // Without an answer nothing moves.
+            return nil
+        }
+    }
+}
+
+extension Duration {
+    var microseconds: Int64 {
+        let (seconds, attoseconds) = components
+        return seconds * 1_000_000 + attoseconds / 1_000_000_000_000
+    }
+}
