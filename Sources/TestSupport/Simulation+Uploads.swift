@@ -48,7 +48,9 @@ extension Simulation {
             _ = tables.record(page, lease: SimulatedLimits.workLease)
             return .done
         case .doomOrphan(let orphan, let version, let copy, let owner):
-            if case .doomed = try tables.doomOrphan(orphan, of: version, copy: copy, owner: owner) { see(.strayFound) }
+            if case .doomed = try tables.doomOrphan(orphan, of: version, copy: copy, owner: owner, hourlyMax: nil) {
+                see(.strayFound)
+            }
             return .done
         default: preconditionFailure("\(call) is no transaction of an inventory")
         }
