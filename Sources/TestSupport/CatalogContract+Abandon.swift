@@ -72,5 +72,32 @@ extension CatalogContract {
             try expect(try await scene.current("sole") != nil)
             try expectEqual(try await scene.change("a", .draining, .drained), .done)
         },
+        CatalogPromise(
+            "a write under way on a backend that is abandoned has lost its copy, but not where abandoning is refused"
+        ) {
+            stores in
+            let scene = try await CatalogScene.open(stores)
+            let a = try scene.id("a")
+            try await scene.put("sole", on: ["a"])
+            let (early, late) = (try scene.intent("early", on: ["a"]), try scene.intent("late", on: ["a"]))
+            for intent in [early, late] { _ = try await stores.writes.intend(intent) }
+            _ = try await scene.change("a", .active, .draining)
+            try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 0), .refused(soleCopies: 1))
+            guard case .committed = try await stores.writes.commit(scene.commit(early)) else {
+                throw BrokenPromise(description: "the write lost its copy, and nothing was abandoned")
+            }
+            try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 2), .abandoned(soleCopies: 2))
+            try expectEqual(try await stores.writes.commit(scene.commit(late)), .fenceLost)
+            try expect(try await scene.current("late") == nil)
+        },
+        CatalogPromise("while the reconciler is halted nothing is abandoned, and nothing retired") { stores in
+            let scene = try await CatalogScene.open(stores)
+            let (a, b) = (try scene.id("a"), try scene.id("b"))
+            for name in ["a", "b"] { _ = try await scene.change(name, .active, .draining) }
+            _ = try await scene.change("b", .draining, .drained)
+            try await stores.safeguard.halt("a reason", newestEpoch: 0)
+            try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 0), .notDraining)
+            try expectEqual(try await stores.fleet.change(b, from: .drained, to: .retiring), .notFrom(.drained))
+        },
     ]
 }

@@ -249,7 +249,9 @@ extension MemoryCatalog: FleetLedger {
         try run(.drains) { (tables) throws(CatalogError) in tables.drains() }
     }
     package func abandon(_ backend: BackendID, soleCopiesMax: Int64) async throws(CatalogError) -> AbandonOutcome {
-        try run(.abandon) { (tables) throws(CatalogError) in tables.abandon(backend, soleCopiesMax: soleCopiesMax) }
+        try run(.abandon) { (tables) throws(CatalogError) in
+            try tables.abandon(backend, soleCopiesMax: soleCopiesMax)
+        }
     }
     package func endAbandoned(_ backend: BackendID, limit: Int) async throws(CatalogError) -> Int {
         try run(.endAbandoned) { (tables) throws(CatalogError) in try tables.endAbandoned(backend, limit: limit) }

@@ -10,14 +10,24 @@ extension CatalogTables {
             }
     }
 
-    mutating func abandon(_ backend: BackendID, soleCopiesMax: Int64) -> AbandonOutcome {
-        guard let record = backends[backend], record.phase == .draining, !record.isAbandoned else {
+    /// Versions that clients see and that have no other copy.
+    func soleVersions(on backend: BackendID) -> Set<VersionID> {
+        let live = copies.values.filter { $0.copy.backend == backend && $0.copy.state == .live }
+        return Set(live.map(\.copy.version)).filter { isSole($0, on: backend) }
+    }
+
+    mutating func abandon(_ backend: BackendID, soleCopiesMax: Int64) throws(CatalogError) -> AbandonOutcome {
+        guard safeguardRow.halt == nil, let record = backends[backend], record.phase == .draining, !record.isAbandoned
+        else {
             return .notDraining
         }
-        let sole = copies.values.count { row in
-            row.copy.backend == backend && row.copy.state == .live && isSole(row.copy.version, on: backend)
-        }
+        let sole = soleVersions(on: backend).count
         guard sole <= soleCopiesMax else { return .refused(soleCopies: Int64(sole)) }
+        // Writes under way there end first: a commit that comes behind this has lost its copy.
+        let open = copies.values.filter { $0.copy.backend == backend && $0.copy.state == .writing }.map(\.copy.id)
+        if !ablations.contains(.abandonWithoutFence) {
+            for copy in open.sorted() { try doom(copy, after: .zero, isLate: true) }
+        }
         backends[backend]?.isAbandoned = true
         forgetInventory(backend)
         return .abandoned(soleCopies: Int64(sole))

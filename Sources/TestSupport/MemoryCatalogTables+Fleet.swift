@@ -119,6 +119,7 @@ extension CatalogTables {
     package mutating func change(_ id: BackendID, from: BackendPhase, to: BackendPhase) -> PhaseOutcome {
         precondition(from.mayBecome(to), "no way from \(from) to \(to)")
         let phase = backends[id]?.phase ?? .retired
+        if to == .retiring || to == .retired, safeguardRow.halt != nil { return .notFrom(phase) }
         guard phase == from, to != .active || backends[id]?.isAbandoned == false else { return .notFrom(phase) }
         let left = residue(id)
         switch to {
@@ -129,10 +130,12 @@ extension CatalogTables {
                 totalBytes: used.live.bytes + used.writing.bytes)
         case .active: drainRows[id] = nil
         case .drained:
-            guard left.allowsDrained else { return .residue(left) }
+            guard left.allowsDrained || ablations.contains(.drainWithoutProof) else { return .residue(left) }
             drainRows[id]?.finishedAt = now
-        case .retiring: guard left.allowsDrained else { return .residue(left) }
-        case .retired: guard left.allowsRetired else { return .residue(left) }
+        case .retiring:
+            guard left.allowsDrained || ablations.contains(.retireWithoutProof) else { return .residue(left) }
+        case .retired:
+            guard left.allowsRetired || ablations.contains(.retireWithoutProof) else { return .residue(left) }
         }
         backends[id]?.phase = to
         phaseSince[id] = now

@@ -100,6 +100,7 @@ extension CatalogTables {
         guard let row = uploads[id], ObjectAddress(row.object) == ObjectAddress(object) else { return .noSuchUpload }
         switch row.state {
         case .creating, .aborted: return .noSuchUpload
+        case .completed where ablations.contains(.forgottenResults): return .noSuchUpload
         case .completed: return versions[row.version].map { .alreadyCompleted(version($0)) } ?? .noSuchUpload
         case .open, .completing: break
         }

@@ -15,6 +15,15 @@ package struct CatalogTables: Sendable {
         case intentWithoutGate
         /// A name may be used by several copies.
         case sharedNames
+        /// A completed upload is answered as if it were not there.
+        case forgottenResults
+        /// A copy may begin where there is no room for it.
+        case intentWithoutQuota
+        /// A backend is called drained, or retired, without a look at what is left.
+        case drainWithoutProof
+        case retireWithoutProof
+        /// A write that is under way on a backend that is given up may become visible.
+        case abandonWithoutFence
     }
 
     /// Microseconds since 1970.
@@ -232,7 +241,9 @@ package struct CatalogTables: Sendable {
                 && !row.copy.isSuspect
         }
         if isThere { return .alreadyThere }
-        if let quota = record.spec.quota, quota.value < size + (usage[backend]?.occupied.value ?? 0) {
+        if let quota = record.spec.quota, !ablations.contains(.intentWithoutQuota),
+            quota.value < size + (usage[backend]?.occupied.value ?? 0)
+        {
             return .overQuota
         }
         return nil

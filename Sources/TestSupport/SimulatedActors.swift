@@ -22,6 +22,10 @@ enum SimulatedLimits {
     static let horizon: Duration = .seconds(3600)
     static let attemptsMax = 4
     static let backoff = RetryBackoff(first: .seconds(2), max: .seconds(300))
+    static let drainUploadGrace: Duration = .seconds(3600)
+    static let uploadAge: Duration = .seconds(7200)
+    static let inventoryInterval: Duration = .seconds(600)
+    static let quarantine: Duration = .seconds(1200)
 }
 
 /// A PUT: drives `WriteProtocol`.
@@ -64,7 +68,7 @@ struct SimulatedWriter: SimulatedActor {
                     .catalog(
                         .intend(
                             WriteIntent(
-                                object: object, version: version, size: 10, headers: ObjectHeaders(),
+                                object: object, version: version, size: simulatedSize, headers: ObjectHeaders(),
                                 candidates: chosen, token: lease,
                                 lease: SimulatedLimits.writeLease, isAdditional: isAdditional)))
                 ]
@@ -192,13 +196,16 @@ struct SimulatedDeleter: SimulatedActor {
     let backend: BackendID
     let token: LeaseToken
     let horizon: Duration
+    /// Takes away a protection: a Complete on its way may bring the name back.
+    let leavesUploads: Bool
     private var queue: [DoomedCopy] = []
     private var machine: DeleteProtocol?
 
-    init(backend: BackendID, token: LeaseToken, horizon: Duration) {
+    init(backend: BackendID, token: LeaseToken, horizon: Duration, leavesUploads: Bool) {
         self.backend = backend
         self.token = token
         self.horizon = horizon
+        self.leavesUploads = leavesUploads
     }
 
     mutating func start() -> [SimulatedCall] { [.catalog(.claimDoomed(backend, token))] }
@@ -209,6 +216,9 @@ struct SimulatedDeleter: SimulatedActor {
             queue = claimed
             return next()
         case (.catalog(.settle), .catalog): return next()
+        case (.backend(_, .openUploads), .backend(.success(.uploads(let found)))):
+            return feed(.uploads(leavesUploads ? [] : found))
+        case (.backend(_, .abortUpload), .backend(.success)): return feed(.aborted)
         case (.backend(_, .delete), .backend(.success)): return feed(.deleted)
         case (.backend(_, .get), .backend(.success)): return feed(.looked(isThere: true))
         case (.backend(_, let call), .backend(.failure(let error))):
@@ -234,9 +244,9 @@ struct SimulatedDeleter: SimulatedActor {
     private mutating func run(_ effects: [DeleteProtocol.Effect], _ doomed: DoomedCopy) -> [SimulatedCall] {
         effects.flatMap { effect -> [SimulatedCall] in
             switch effect {
-            // There are no multipart uploads in the simulation.
-            case .listUploads: return feed(.uploads([]))
-            case .abort: return []
+            case .listUploads: return [.backend(backend, .openUploads(name: doomed.copy.physicalKey))]
+            case .abort(let upload):
+                return [.backend(backend, .abortUpload(name: doomed.copy.physicalKey, upload: upload))]
             case .delete: return [.backend(backend, .delete(name: doomed.copy.physicalKey))]
             case .look: return [.backend(backend, .get(name: doomed.copy.physicalKey))]
             case .finish(let result):

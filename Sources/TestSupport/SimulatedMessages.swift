@@ -33,6 +33,20 @@ package enum CatalogCall: Sendable, Equatable {
     case reap
     case forget
     case change(BackendID, from: BackendPhase, to: BackendPhase)
+    case createUpload(UploadIntent)
+    case openUpload(UploadID, [CopyID: String])
+    case findUpload(UploadID, ObjectName)
+    case reservePart(Int64, UploadID)
+    case recordPart(UploadPart, UploadID, reserved: Int64)
+    case beginComplete(UploadID, ObjectName, [ChosenPart])
+    case abortUpload(UploadID, ObjectName, isForced: Bool)
+    case abortStale
+    case abandon(BackendID, soleCopiesMax: Int64)
+    case endAbandoned(BackendID)
+    case beginInventory(BackendID, LeaseToken)
+    case recordInventory(InventoryPage)
+    case dueOrphans(BackendID)
+    case doomOrphan(Orphan, of: VersionID, copy: CopyID, owner: VersionID)
 }
 
 package enum CatalogAnswer: Sendable {
@@ -47,6 +61,13 @@ package enum CatalogAnswer: Sendable {
     case copyCommit(CopyCommitOutcome)
     case doom(DoomOutcome)
     case doomed([DoomedCopy])
+    case upload(Upload?)
+    case reservation(PartReservation)
+    case begun(BeginCompleteOutcome)
+    /// Whether the upload was as the call needs it.
+    case held(Bool)
+    case inventory(InventoryPosition?)
+    case orphans([Orphan])
     case done
 }
 
@@ -54,12 +75,57 @@ package enum BackendCall: Sendable, Equatable {
     case put(name: String, token: UInt64)
     case get(name: String)
     case delete(name: String)
+    case head(name: String)
+    case createUpload(name: String)
+    case putPart(name: String, upload: String, number: Int, token: UInt64)
+    case completeUpload(name: String, upload: String, parts: [StoredPart])
+    case abortUpload(name: String, upload: String)
+    case openUploads(name: String)
+    /// Everything that is there.
+    case list
+
+    /// A proxy between us and the backend may send it again, also when its answer has come: HTTP calls it idempotent, or it is so
+    /// for S3. Creating an upload is not, and a transaction travels on one connection, which delivers once.
+    var mayBeRepeated: Bool {
+        switch self {
+        case .put, .delete, .putPart, .completeUpload, .abortUpload: true
+        case .get, .head, .createUpload, .openUploads, .list: false
+        }
+    }
+
+    var isPut: Bool { if case .put = self { true } else { false } }
+
+    var name: String {
+        switch self {
+        case .put(let name, _), .get(let name), .delete(let name), .head(let name), .createUpload(let name),
+            .putPart(let name, _, _, _), .completeUpload(let name, _, _), .abortUpload(let name, _),
+            .openUploads(let name):
+            name
+        case .list: ""
+        }
+    }
 }
 
 package enum BackendAnswer: Sendable, Equatable {
     case stored
     case content(UInt64)
     case deleted
+    case opened(String)
+    case part(StoredPart)
+    case object(StoredObject)
+    case aborted
+    case uploads([String])
+    case listing(objects: [ListedName], uploads: [OpenUpload])
+}
+
+/// Bytes of what the simulation writes: one PUT, or one part.
+let simulatedSize: Int64 = 10
+
+/// The token of an object that was made of parts.
+func simulatedWhole(_ parts: [(number: Int, etag: String)]) -> UInt64 {
+    parts.reduce(14_695_981_039_346_656_037) { whole, part in
+        (whole ^ (UInt64(part.etag) ?? 0) ^ UInt64(part.number)) &* 1_099_511_628_211
+    } | 1
 }
 
 /// A call on its way to the catalog or to a backend.
@@ -71,6 +137,10 @@ package struct SimulatedMessage: Sendable {
     let sentAt: Int64
     /// Whoever sent it does not wait any more.
     var isAbandoned = false
+    /// It arrived before.
+    var isRepeated = false
+    /// The step from which it may arrive.
+    var heldUntil = 0
 }
 
 /// How long a signed request is accepted by a backend: AWS's 15 minutes.

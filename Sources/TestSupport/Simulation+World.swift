@@ -7,45 +7,24 @@ import Transfer
 extension Simulation {
     mutating func perform(_ message: SimulatedMessage) -> SimulatedAnswer {
         note("\(message.isAbandoned ? "late " : "")\(message.call)")
+        if message.isAbandoned, !message.isRepeated { seeLate(message.call) }
         switch message.call {
         case .catalog(let call): return .catalog(transact(call))
+        case .backend(let id, _) where id == lost:
+            return .backend(.failure(StoreError(.unreachable, mayArriveLate: false, evidence: "lost")))
         case .backend(let id, let call):
             guard tables.now - message.sentAt <= simulatedSignatureLife.microseconds else {
+                see(.signatureTooOld)
                 return .backend(
                     .failure(StoreError(.accessDenied, mayArriveLate: false, evidence: "signed too long ago")))
             }
+            if message.isRepeated { seeRepeated(id, call) }
             return .backend(store(id, call))
         }
     }
 
-    private mutating func store(_ id: BackendID, _ call: BackendCall) -> Result<BackendAnswer, StoreError> {
-        switch call {
-        case .put(let name, let token):
-            if ablation != .reusedNames, backends[id]?[name] != nil, !random.chance(50) {
-                return .failure(StoreError(.alreadyExists, mayArriveLate: false, evidence: name))
-            }
-            backends[id]?[name] = token
-            checkBytes()
-            return .success(.stored)
-        case .get(let name):
-            guard let token = backends[id]?[name] else {
-                return .failure(StoreError(.noSuchKey, mayArriveLate: false, evidence: name))
-            }
-            return .success(.content(token))
-        case .delete(let name):
-            // No DELETE without a committed doomed row (DESIGN §2.5).
-            let isOwned = tables.copies.values.contains { row in
-                row.copy.backend == id && row.copy.physicalKey == name
-                    && (row.copy.state == .live || row.copy.state == .writing)
-            }
-            if isOwned { violated("DELETE of \(name) on \(id), which is not doomed") }
-            backends[id]?[name] = nil
-            checkBytes()
-            return .success(.deleted)
-        }
-    }
-
     private mutating func transact(_ call: CatalogCall) -> Result<CatalogAnswer, CatalogError> {
+        if let found = look(call) { return .success(found) }
         let before = tables
         let result = Result { () throws(CatalogError) in try run(call) }
         if case .failure(let error) = result {
@@ -53,16 +32,38 @@ extension Simulation {
             if case .internalError(let evidence) = error { violated("the catalog broke a promise: \(evidence)") }
         }
         observe(before)
+        checkLosses()
         checkRows(before)
         checkBytes()
         return result
     }
 
+    /// What changes nothing needs no check.
+    private func look(_ call: CatalogCall) -> CatalogAnswer? {
+        switch call {
+        case .current(let object): .placed(tables.current(object))
+        case .findUpload(let id, let object): .upload(tables.find(id, object))
+        case .dueOrphans(let backend):
+            .orphans(tables.dueOrphans(backend, quarantine: SimulatedLimits.quarantine, limit: 10))
+        default: nil
+        }
+    }
+
     private mutating func run(_ call: CatalogCall) throws(CatalogError) -> CatalogAnswer {
         switch call {
-        case .intend(let intent): return .intent(try tables.intend(intent))
-        case .commit(let commit): return .commit(try tables.commit(commit))
-        case .resolve(let version): return .resolution(try tables.resolve(version))
+        case .intend(let intent):
+            let outcome = try tables.intend(intent)
+            if outcome.refused.values.contains(.overQuota) { see(.intentOverQuota) }
+            return .intent(outcome)
+        case .commit(let commit):
+            let outcome = try tables.commit(commit)
+            if case .fenceLost = outcome { see(.fenceHeld) }
+            if case .committed = outcome, commit.upload != nil { see(.uploadCompleted) }
+            return .commit(outcome)
+        case .resolve(let version):
+            let resolution = try tables.resolve(version)
+            see(resolution == .notCommitted ? .lostCommitResolvedAsNotDone : .lostCommitResolvedAsDone)
+            return .resolution(resolution)
         case .renew(let version, let token):
             _ = tables.renew(version, token: token, lease: SimulatedLimits.writeLease)
             return .done
@@ -73,7 +74,6 @@ extension Simulation {
             let outcomes = try tables.delete(
                 bucket: object.bucket, [DeleteRequest(key: object.key)], readGrace: SimulatedLimits.readGrace)
             return .deleted(outcomes.first ?? .deleted)
-        case .current(let object): return .placed(tables.current(object))
         case .markSuspect(let copy):
             _ = tables.markSuspect(copy)
             return .done
@@ -84,11 +84,16 @@ extension Simulation {
             tables.release(version, token: token, retryAfter: isFailed ? .seconds(20) : nil, evidence: nil)
             return .done
         case .intendCopy(let candidate, let version, let token):
-            return .copyIntent(
-                try tables.intendCopy(candidate, of: version, token: token, lease: SimulatedLimits.writeLease))
+            let outcome = try tables.intendCopy(
+                candidate, of: version, token: token, lease: SimulatedLimits.writeLease)
+            if case .refused(.overQuota) = outcome { see(.moveOverQuota) }
+            return .copyIntent(outcome)
         case .commitCopy(let copy, let version, let token):
             return .copyCommit(try tables.commitCopy(copy, of: version, token: token))
-        case .doom(let request): return .doom(try tables.doom(request))
+        case .doom(let request):
+            let outcome = try tables.doom(request)
+            if case .kept = outcome { see(.surplusKept) }
+            return .doom(outcome)
         case .claimDoomed(let backend, let token):
             return .doomed(
                 tables.claimDoomed(backend: backend, limit: 3, token: token, lease: SimulatedLimits.workLease))
@@ -96,52 +101,92 @@ extension Simulation {
             try tables.settle(copy, token: token, result)
             return .done
         case .reap:
-            _ = try tables.reapExpiredWrites(limit: 10)
+            if try tables.reapExpiredWrites(limit: 10) > 0 { see(.expiredWriteReaped) }
             return .done
         case .forget:
             _ = tables.forgetGone(limit: 10)
             return .done
         case .change(let backend, let from, let to):
-            _ = tables.change(backend, from: from, to: to)
+            seeChange(from, to, tables.change(backend, from: from, to: to))
             return .done
+        case .abandon(let backend, let soleCopiesMax): return try abandon(backend, soleCopiesMax)
+        case .endAbandoned(let backend):
+            _ = try tables.endAbandoned(backend, limit: 10)
+            return .done
+        case .createUpload, .openUpload, .reservePart, .recordPart, .beginComplete, .abortUpload,
+            .abortStale:
+            return try runUpload(call)
+        case .beginInventory, .recordInventory, .doomOrphan: return try runInventory(call)
+        case .current, .findUpload, .dueOrphans: preconditionFailure("\(call) is a look, and was answered")
         }
     }
 
+    /// Backends with a quota.
+    var limited: Set<BackendID> { Set(tables.backends.values.filter { $0.spec.quota != nil }.map(\.id)) }
+
     /// Backends that take new copies, sorted.
     var active: [BackendID] { tables.backends.values.filter { $0.phase == .active }.map(\.id).sorted() }
+
+    /// A row that names what no row named.
+    func isOrphan(_ row: CatalogTables.CopyRow) -> Bool {
+        row.copy.state == .doomed && tables.versions[row.copy.version]?.object.bucket == BucketID(0)
+    }
+
+    struct BackendName: Hashable, Sendable {
+        let backend: BackendID
+        let name: String
+    }
 
     // MARK: Invariants (DESIGN §6)
 
     private mutating func observe(_ before: CatalogTables) {
         for key in Simulation.keys {
             let address = CatalogTables.ObjectAddress(ObjectName(bucket: Simulation.bucket, key: key))
-            let etag = before.objects[address]?.current.flatMap { before.versions[$0]?.digests?.etag }
+            func etag(_ tables: CatalogTables) -> String? {
+                tables.objects[address]?.current.flatMap { tables.versions[$0]?.digests?.etag }
+            }
             let current = tables.objects[address]?.current
-            if let what = model.observe(key, is: current, etagBefore: etag, step) { violated(what) }
+            let isGivenUp = before.objects[address]?.current.map { givenUp.contains($0) } ?? false
+            if let what = model.observe(
+                key, is: current, etag(tables), etagBefore: etag(before), isGivenUp: isGivenUp, step)
+            {
+                violated(what)
+            }
         }
     }
 
     /// What must hold between rows.
     private mutating func checkRows(_ before: CatalogTables) {
         var sums: [BackendID: BackendUsage] = [:]
+        // What a look through a backend found: doomed in any phase, and there before anybody could count its bytes.
+        var orphans: [BackendID: (bytes: Int64, doomed: Int64)] = [:]
         for row in tables.copies.values {
-            let was = before.copies[row.copy.id]?.copy.state
-            if let was, was != row.copy.state, !was.mayBecome(row.copy.state) {
+            let (backend, was) = (row.copy.backend, before.copies[row.copy.id]?.copy.state)
+            if let was, was != row.copy.state, !was.mayBecome(row.copy.state), !isGivenUp(backend) {
                 violated("copy \(row.copy.physicalKey) went from \(was) to \(row.copy.state)")
             }
-            if was == nil, tables.backends[row.copy.backend]?.phase != .active {
-                violated("a new copy began on \(row.copy.backend), which is not active")
+            if was == nil, !isOrphan(row), tables.backends[backend]?.phase != .active {
+                violated("a new copy began on \(backend), which is not active")
             }
-            var sum = sums[row.copy.backend] ?? BackendUsage()
-            sum.add(row)
-            sums[row.copy.backend] = sum
+            sums[backend, default: BackendUsage()].add(row)
+            if isOrphan(row) {
+                orphans[backend, default: (0, 0)].bytes += row.bytes
+                orphans[backend, default: (0, 0)].doomed += row.seenAbsent ? 0 : 1
+            }
         }
         for (id, record) in tables.backends {
-            if (tables.usage[id] ?? BackendUsage()) != (sums[id] ?? BackendUsage()) {
-                violated("counters of \(id) differ from its rows")
+            let sum = sums[id] ?? BackendUsage()
+            if (tables.usage[id] ?? BackendUsage()) != sum { violated("counters of \(id) differ from its rows") }
+            let occupied = sum.occupied.value - (orphans[id]?.bytes ?? 0)
+            if let quota = record.spec.quota, occupied > quota.value {
+                violated("\(id) holds \(occupied) bytes, and has room for \(quota.value)")
             }
-            let residue = tables.residue(id)
-            if record.phase == .drained, !residue.allowsDrained { violated("\(id) is drained, and holds \(residue)") }
+            guard record.phase == .drained || record.phase == .retiring || record.phase == .retired else { continue }
+            var residue = tables.residue(id)
+            residue.doomed -= orphans[id]?.doomed ?? 0
+            if record.phase == .retired ? !residue.allowsRetired : !residue.allowsDrained {
+                violated("\(id) is \(record.phase), and holds \(residue)")
+            }
         }
         for row in before.copies.values where tables.copies[row.copy.id] == nil && row.copy.state != .gone {
             violated("the row of \(row.copy.physicalKey) was forgotten while \(row.copy.state)")
@@ -155,7 +200,9 @@ extension Simulation {
             let address = CatalogTables.ObjectAddress(ObjectName(bucket: Simulation.bucket, key: key))
             guard let version = tables.objects[address]?.current, !model.harmed.contains(version) else { continue }
             func good(_ tables: CatalogTables) -> Int {
-                tables.copies(of: version).count { $0.copy.state == .live && !$0.copy.isSuspect }
+                tables.copies(of: version).count { row in
+                    row.copy.state == .live && !row.copy.isSuspect && !isGivenUp(row.copy.backend)
+                }
             }
             let (had, has) = (good(before), good(tables))
             // A suspicion takes away what was thought to be there; that is not our doing.
@@ -170,9 +217,9 @@ extension Simulation {
 
     /// What must hold between rows and bytes.
     mutating func checkBytes() {
-        var owned: Set<String> = []
+        var owned: Set<BackendName> = []
         for row in tables.copies.values where row.copy.state != .gone {
-            owned.insert("\(row.copy.backend.raw) \(row.copy.physicalKey)")
+            owned.insert(BackendName(backend: row.copy.backend, name: row.copy.physicalKey))
             guard row.copy.state == .live, !model.harmedCopies.contains(row.copy.id) else { continue }
             let found = backends[row.copy.backend]?[row.copy.physicalKey]
             if found == nil || found != model.token(row.copy.version) {
@@ -180,9 +227,16 @@ extension Simulation {
                     "live \(row.copy.physicalKey) on \(row.copy.backend) holds \(found.map { "\($0)" } ?? "nothing")")
             }
         }
-        for (id, names) in backends {
-            for name in names.keys where !owned.contains("\(id.raw) \(name)") {
-                violated("\(name) on \(id) is in no row")
+        for (id, names) in backends where !isGivenUp(id) {
+            for name in names.keys {
+                let name = BackendName(backend: id, name: name)
+                if owned.contains(name) || strays.contains(name) { continue }
+                violated("\(name.name) on \(id) is in no row")
+            }
+        }
+        for (id, open) in uploads where !isGivenUp(id) {
+            for (upload, parts) in open where !owned.contains(BackendName(backend: id, name: parts.name)) {
+                violated("upload \(upload) of \(parts.name) on \(id) is in no row")
             }
         }
         checkHarmed()

@@ -1,6 +1,7 @@
 import Catalog
 import HTTP
 import S3
+import Spec
 import Transfer
 
 /// A protection that a test takes away, to see that the simulation notices.
@@ -19,6 +20,28 @@ package enum SimulatedAblation: String, Sendable, CaseIterable {
     case noHorizon
     /// A new copy is made live without a check of its bytes.
     case unverifiedCopy
+    /// NoSuchUpload is taken for the success of an earlier Complete, without a look at the name.
+    case guessedComplete
+    /// Deletion leaves the uploads of the name as they are.
+    case uploadsLeft
+    /// Nobody ends uploads that their clients left.
+    case staleUploads
+    /// The result of a Complete is not kept for one who asks again.
+    case forgottenResult
+    /// A Complete does not tell a backend which attempts at its parts are meant.
+    case anyPart
+    /// Nobody looks for bytes that no row names.
+    case noInventory
+    /// A copy may begin on a backend that has no room for it.
+    case intentWithoutQuota
+    /// A part's bytes leave before they are reserved.
+    case unreservedParts
+    /// A backend is called drained, without a look at what is left.
+    case drainWithoutProof
+    /// Likewise, when it is retired.
+    case retireWithoutProof
+    /// A write that is under way on a backend that is given up may still become visible.
+    case abandonWithoutFence
 }
 
 /// What went wrong, and how to see it again.
@@ -47,8 +70,11 @@ package struct Simulation {
     package static let factor = 2
     static let bucket = BucketID(1)
     static let backendCount: Int32 = 4
+    /// The last backend has room for so many bytes, the others are without limit.
+    static let quota: Int64 = 50
     static let keys = ["a", "b/c", "ü"]
-    private static let actorsMax = 12
+    /// With few at a time each comes to its end soon; with many they meet.
+    private var actorsMax: Int { [12, 4, 8][Int(seed / 4 % 3)] }
 
     let seed: UInt64
     let ablation: SimulatedAblation?
@@ -56,13 +82,28 @@ package struct Simulation {
     var tables: CatalogTables
     /// Names and the tokens that stand for their bytes.
     var backends: [BackendID: [String: UInt64]] = [:]
+    var uploads: [BackendID: [String: OpenParts]] = [:]
+    /// Bytes of objects that were made of parts, by their tokens.
+    var sizes: [UInt64: Int64] = [:]
     var actors: [Int: Running] = [:]
     var messages: [SimulatedMessage] = []
     var model = SimulationModel()
-    var trace: [String] = []
+    /// What happened, put into words only if it is to be shown: words are most of the work.
+    private var trace: [(step: Int, what: () -> String)] = []
     var violation: String?
     var step = 0
+    /// Names that a repeated PUT may have brought back.
+    var strays: Set<BackendName> = []
     var hasFaults = true
+    /// How often it came to pass.
+    package internal(set) var sights: [SimulatedSight: Int] = [:]
+    var nextUpload = 0
+    /// The one backend that its operator may retire.
+    var retiree: BackendID?
+    /// A backend that is lost: nothing arrives there.
+    var lost: BackendID?
+    /// Versions that clients saw when their only copy was given up: the operator agreed to lose these.
+    var givenUp: Set<VersionID> = []
     let identifiers: SeededIdentifiers
     private var nextActor = 0
     private var nextTicket = 0
@@ -78,13 +119,23 @@ package struct Simulation {
         for (id, record) in MemoryFleet(picture).catalog.tables.backends {
             tables.backends[id] = record
             backends[id] = [:]
+            uploads[id] = [:]
+            if id.raw == Self.backendCount { tables.backends[id]?.spec.quota = ByteCount(Self.quota) }
         }
         switch ablation {
         case .commitWithoutFence: tables.ablations = [.commitWithoutFence]
         case .doomWithoutRecount: tables.ablations = [.doomWithoutRecount]
         case .intentWithoutGate: tables.ablations = [.intentWithoutGate]
         case .reusedNames: tables.ablations = [.sharedNames]
-        case .guessedCommit, .noHorizon, .unverifiedCopy, nil: break
+        case .forgottenResult: tables.ablations = [.forgottenResults]
+        case .abandonWithoutFence: tables.ablations = [.abandonWithoutFence]
+        case .drainWithoutProof: tables.ablations = [.drainWithoutProof]
+        case .retireWithoutProof: tables.ablations = [.retireWithoutProof]
+        case .intentWithoutQuota: tables.ablations = [.intentWithoutQuota]
+        case .unreservedParts, .guessedCommit, .noHorizon, .unverifiedCopy, .guessedComplete, .uploadsLeft,
+            .staleUploads, .anyPart,
+            .noInventory, nil:
+            break
         }
     }
 
@@ -101,13 +152,14 @@ package struct Simulation {
 
     func check() throws(SimulationFailure) {
         guard let violation else { return }
-        throw SimulationFailure(seed: seed, step: step, violation: violation, trace: trace.suffix(60))
+        throw SimulationFailure(
+            seed: seed, step: step, violation: violation, trace: trace.suffix(60).map { "\($0.step) \($0.what())" })
     }
 
     mutating func violated(_ what: @autoclosure () -> String) { if violation == nil { violation = what() } }
 
-    mutating func note(_ what: @autoclosure () -> String) {
-        trace.append("\(step) \(what())")
+    mutating func note(_ what: @escaping @autoclosure () -> String) {
+        trace.append((step, what))
         if trace.count > 200 { trace.removeFirst(100) }
     }
 
@@ -115,19 +167,21 @@ package struct Simulation {
 
     private mutating func advance() {
         tables.now += Int64(random.below(2_000_000))
+        model.now = tables.now
         switch random.below(100) {
-        case 0..<22 where actors.count < Self.actorsMax: spawnAny()
+        case 0..<22 where actors.count < actorsMax: spawnAny()
         case 22..<26: abandonOne()
         case 26..<28: crashOne()
         case 28: jump()
         case 29: breakBody()
         case 30: harmOne()
+        case 31: random.chance(30) ? forgetUpload() : harmOne()
         default: deliverOne()
         }
     }
 
     private mutating func jump() {
-        let seconds = random.pick([30, 130, 130, 700, 4_000]) ?? 30
+        let seconds = random.pick([30, 130, 130, 130, 650, 4_000]) ?? 30
         note("time jumps by \(seconds) s")
         tables.now += Int64(seconds) * 1_000_000
     }
@@ -137,7 +191,7 @@ package struct Simulation {
         let waited = messages.indices.filter { !messages[$0].isAbandoned }
         guard let index = random.pick(waited) else { return }
         let message = messages[index]
-        if random.chance(30) { messages.remove(at: index) } else { messages[index].isAbandoned = true }
+        if random.chance(30) { messages.remove(at: index) } else { holdBack(index) }
         note("abandoned \(message.call)")
         answer(message, SimulatedAnswer.unknown(message.call))
     }
@@ -146,14 +200,22 @@ package struct Simulation {
         guard let id = random.pick(actors.keys.sorted()), let running = actors.removeValue(forKey: id) else { return }
         note("actor \(id) crashes")
         model.crashed(running.actor)
-        for index in messages.indices where messages[index].actor == id { messages[index].isAbandoned = true }
+        for index in messages.indices where messages[index].actor == id { holdBack(index) }
+    }
+
+    /// It arrives later: some at once, some when much has happened in between.
+    private mutating func holdBack(_ index: Int) {
+        messages[index].isAbandoned = true
+        messages[index].heldUntil = step + (random.chance(60) ? random.below(200) : 0)
     }
 
     private mutating func breakBody() {
         guard let id = random.pick(actors.keys.sorted().filter { actors[$0]?.actor.hasBody == true }) else { return }
         let open = messages.filter { message in
-            if case .backend(_, .put) = message.call { return message.actor == id && !message.isAbandoned }
-            return false
+            switch message.call {
+            case .backend(_, .put), .backend(_, .putPart): message.actor == id && !message.isAbandoned
+            default: false
+            }
         }
         note("the client of actor \(id) goes away")
         messages.removeAll { message in open.contains { $0.ticket == message.ticket } }
@@ -172,7 +234,10 @@ package struct Simulation {
             row.copy.state == .live && !row.copy.isSuspect && !model.harmed.contains(row.copy.version)
                 && tables.copies(of: row.copy.version).count { $0.copy.state == .live && !$0.copy.isSuspect } >= 2
         }
-        guard ablation != .reusedNames, let row = random.pick(live.sorted { $0.copy.id < $1.copy.id }) else { return }
+        // One misfortune at a time: where a backend is lost, no copy elsewhere is harmed.
+        guard ablation != .reusedNames, traffic != .losses,
+            let row = random.pick(live.sorted { $0.copy.id < $1.copy.id })
+        else { return }
         model.harmed.insert(row.copy.version)
         model.harmedCopies.insert(row.copy.id)
         let isLost = random.chance(50)
@@ -182,12 +247,15 @@ package struct Simulation {
 
     mutating func deliverOne() {
         guard !messages.isEmpty else { return }
-        let message = messages.remove(at: random.below(messages.count))
+        let due = messages.indices.filter { !hasFaults || messages[$0].heldUntil <= step }
+        guard let index = random.pick(due) else { return }
+        let message = messages.remove(at: index)
         if hasFaults, !message.isAbandoned, random.chance(3) {
             note("refused \(message.call)")
             return answer(message, SimulatedAnswer.refused(message.call))
         }
         let result = perform(message)
+        if hasFaults { repeatLater(message) }
         if message.isAbandoned { return }
         if hasFaults, random.chance(4) {
             note("the reply is lost")

@@ -16,14 +16,19 @@ struct SimulationModel: Sendable {
 
     struct Write: Sendable {
         let key: String
-        let token: UInt64
+        /// What it may come to hold: one for a PUT, one for each list of parts that was handed in.
+        var tokens: Set<UInt64>
+        /// What it holds, from when it was first seen.
+        var token: UInt64?
         let precondition: WritePrecondition
         var fate = Fate.running
         /// Whether it was ever the current version.
         var wasCurrent = false
+        /// It was ended for good: nobody can bring it about any more.
+        var isEnded = false
     }
 
-    private(set) var writes: [VersionID: Write] = [:]
+    var writes: [VersionID: Write] = [:]
     /// Deletes that may still happen, by key.
     private var deletesOpen: [String: Int] = [:]
     private var current: [String: VersionID] = [:]
@@ -33,6 +38,14 @@ struct SimulationModel: Sendable {
     var harmed: Set<VersionID> = []
     var harmedCopies: Set<CopyID> = []
 
+    /// Clients' uploads that were created.
+    var uploads: [UploadID: ClientUpload] = [:]
+    var now: Int64 = 0
+
+    /// Versions that another write or a delete ended.
+    private(set) var replaced: Set<VersionID> = []
+    func wasReplaced(_ version: VersionID) -> Bool { replaced.contains(version) }
+
     func token(_ version: VersionID) -> UInt64? { writes[version]?.token }
 
     // MARK: What clients do
@@ -40,8 +53,9 @@ struct SimulationModel: Sendable {
     mutating func started(_ actor: any SimulatedActor, _ step: Int) {
         if let writer = actor as? SimulatedWriter {
             writes[writer.version] = Write(
-                key: writer.object.key, token: writer.token, precondition: writer.precondition)
+                key: writer.object.key, tokens: [writer.token], precondition: writer.precondition)
         }
+        startedUpload(actor)
         if let key = SimulationModel.deletedKey(actor) { deletesOpen[key, default: 0] += 1 }
     }
 
@@ -60,6 +74,10 @@ struct SimulationModel: Sendable {
         switch actor {
         case let writer as SimulatedWriter:
             "PUT \(writer.object.key) \(writer.token): \(writer.result.map { "\($0)" } ?? "nothing")"
+        case let one as SimulatedUploadCreator: "upload \(one.upload.id): \(one.result.map { "\($0)" } ?? "nothing")"
+        case let one as SimulatedPartSender:
+            "part \(one.number) \(one.token): \(one.result.map { "\($0)" } ?? "nothing")"
+        case let one as SimulatedCompleter: "Complete \(one.upload.id): \(one.result.map { "\($0)" } ?? "nothing")"
         case let reader as SimulatedReader: "GET \(reader.object.key): \(reader.finding.map { "\($0)" } ?? "nothing")"
         case let one as SimulatedTransaction: "\(one.call): \(one.answer.map { "\($0)" } ?? "nothing")"
         default: "\(type(of: actor))"
@@ -70,6 +88,9 @@ struct SimulationModel: Sendable {
     mutating func ended(_ actor: any SimulatedActor, _ startedAt: Int, _ step: Int) -> String? {
         switch actor {
         case let writer as SimulatedWriter: ended(writer)
+        case let creator as SimulatedUploadCreator: ended(creator)
+        case let sender as SimulatedPartSender: ended(sender)
+        case let completer as SimulatedCompleter: ended(completer)
         case let reader as SimulatedReader: ended(reader)
         case let transaction as SimulatedTransaction: ended(transaction, startedAt)
         default: nil
@@ -105,6 +126,7 @@ struct SimulationModel: Sendable {
     }
 
     private mutating func ended(_ transaction: SimulatedTransaction, _ startedAt: Int) -> String? {
+        if case .abortUpload(let id, _, _) = transaction.call { return ended(abortOf: id, transaction.answer) }
         guard case .delete(let object) = transaction.call else { return nil }
         switch transaction.answer {
         case .success:
@@ -122,23 +144,30 @@ struct SimulationModel: Sendable {
     // MARK: What the catalog does
 
     /// Compares what a key is now with what it was; a violation, or nil.
-    mutating func observe(_ key: String, is version: VersionID?, etagBefore: String?, _ step: Int) -> String? {
+    mutating func observe(
+        _ key: String, is version: VersionID?, _ etag: String?, etagBefore: String?, isGivenUp: Bool, _ step: Int
+    )
+        -> String?
+    {
         let before = current[key]
         if version == nil { lastAbsent[key] = step }
         guard version != before else { return nil }
+        if let before, !isGivenUp || version != nil || deletesOpen[key, default: 0] > 0 { replaced.insert(before) }
         current[key] = version
         guard let version else {
-            return deletesOpen[key, default: 0] > 0 ? nil : "\(key) was deleted, and nobody asked for it"
+            return deletesOpen[key, default: 0] > 0 || isGivenUp ? nil : "\(key) was deleted, and nobody asked for it"
         }
         guard var write = writes[version] else { return "\(key) has a version that nobody wrote" }
         if write.wasCurrent { return "\(key) went back to a version that was replaced" }
         write.wasCurrent = true
+        write.token = etag.flatMap { UInt64($0) }
         writes[version] = write
+        if let token = write.token, !write.tokens.contains(token) { return "\(key) holds what nobody wrote: \(token)" }
         if write.key != key { return "\(key) has the version of another key" }
         if write.precondition.verdict(current: etagBefore) != .passes {
-            return "\(key): the condition of \(write.token) did not hold"
+            return "\(key): the condition of \(etag ?? "nothing") did not hold"
         }
-        if write.fate == .refused { return "\(key): a write that was refused became visible: \(write.token)" }
+        if write.fate == .refused { return "\(key): a write that was refused became visible: \(etag ?? "")" }
         return nil
     }
 }

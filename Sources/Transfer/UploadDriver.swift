@@ -1,33 +1,9 @@
 package import Catalog
-import Crypto
 import HTTP
 import S3
 
-package enum CreateUploadResult: Sendable, Equatable {
-    case created(UploadID)
-    case refused(WriteRefusal)
-}
-
-package enum PartResult: Sendable, Equatable {
-    case stored(etag: String, checksums: [String: String])
-    case noSuchUpload
-    case refused(WriteRefusal)
-}
-
-package enum CompleteResult: Sendable, Equatable {
-    /// `committedAt` in microseconds since 1970.
-    case completed(ContentDigests, size: Int64, committedAt: Int64)
-    case noSuchUpload
-    case invalidPart(number: Int)
-    case preconditionFailed
-    case noSuchKey
-    case noSuchBucket
-    case refused(WriteRefusal)
-    case unknown(evidence: String)
-}
-
 /// Multipart uploads, natively on the backends (DESIGN §6, Multipart): the physical names and backends are chosen at Create, a part
-/// goes to each of them, and Complete moves no byte.
+/// goes to each of them, and Complete moves no byte. Carries out `UploadProtocol` against the ledger and the backends.
 package struct UploadDriver: Sendable {
     private let uploads: any UploadLedger
     private let writes: any WriteLedger
@@ -55,71 +31,63 @@ package struct UploadDriver: Sendable {
                 object: request.object, version: version, size: 0, headers: request.headers, candidates: candidates,
                 token: context.identifiers.makeLeaseToken(), lease: context.limits.writeLease),
             checksumAlgorithm: checksumAlgorithm, checksumType: checksumType)
-        do throws(CatalogError) {
-            let outcome = try await uploads.create(intent)
-            context.crashPlan.reached(.afterUploadCreate)
-            guard outcome.admitted.count >= request.requirement.minAck else {
-                _ = try await uploads.abort(id, object: request.object, force: true)
-                return .refused(
-                    .insufficientBackends(
-                        admitted: outcome.admitted.count, required: request.requirement.minAck,
-                        refusals: Array(outcome.refused.values)))
+        var machine = UploadProtocol.Creation(id: id, minAck: request.requirement.minAck)
+        var effects = machine.start()
+        while let effect = effects.first {
+            effects.removeFirst()
+            do throws(CatalogError) {
+                switch effect {
+                case .finish(let result): return result
+                case .intend:
+                    let outcome = try await uploads.create(intent)
+                    context.crashPlan.reached(.afterUploadCreate)
+                    effects += machine.handle(.intended(outcome))
+                case .open(let copies):
+                    let chosen = candidates.filter { copies.contains($0.id) }
+                    for event in await open(chosen, request, version) { effects += machine.handle(event) }
+                case .record(let opened):
+                    effects += machine.handle(.recorded(try await uploads.open(id, backendUploadIDs: opened)))
+                case .abort:
+                    _ = try await uploads.abort(id, object: request.object, force: true)
+                    effects += machine.handle(.aborted)
+                }
+            } catch {
+                effects += machine.handle(.catalogFailed(error))
             }
-            let metadata = CopyMetadata.make(
-                bucket: request.bucketName, key: request.object.key, version: version, size: nil,
-                headers: request.headers)
-            let (opened, errors) = await open(candidates.filter { outcome.admitted.contains($0.id) }, metadata)
-            guard opened.count >= request.requirement.minAck else {
-                _ = try await uploads.abort(id, object: request.object, force: true)
-                return .refused(
-                    .backendsFailed(succeeded: opened.count, required: request.requirement.minAck, errors: errors))
-            }
-            guard try await uploads.open(id, backendUploadIDs: opened) else { return .refused(.fenceLost) }
-            return .created(id)
-        } catch {
-            return .refused(.catalog(error))
         }
+        return .refused(.catalog(.internalError(evidence: "the creation ended without a result")))
     }
 
-    private enum Opening: Sendable {
-        case opened(CopyID, String)
-        case failed(StoreError)
-    }
-
-    private func open(_ candidates: [CopyCandidate], _ metadata: StoredMetadata) async -> (
-        [CopyID: String], [StoreError]
-    ) {
+    private func open(
+        _ candidates: [CopyCandidate], _ request: WriteRequest, _ version: VersionID
+    ) async -> [UploadProtocol.Creation.Event] {
+        let metadata = CopyMetadata.make(
+            bucket: request.bucketName, key: request.object.key, version: version, size: nil, headers: request.headers)
         let context = context
-        let openings = await withTaskGroup(of: Opening.self) { group in
+        return await withTaskGroup(of: UploadProtocol.Creation.Event.self) { group in
             for candidate in candidates {
-                group.addTask { await UploadDriver.open(candidate, metadata, context) }
+                group.addTask {
+                    do throws(StoreError) {
+                        let store = try UploadDriver.store(candidate.backend, context)
+                        return .opened(
+                            candidate.id,
+                            backendUploadID: try await store.createUpload(candidate.physicalKey, metadata: metadata))
+                    } catch {
+                        return .openFailed(candidate.id, error)
+                    }
+                }
             }
-            var openings: [Opening] = []
-            for await opening in group { openings.append(opening) }
-            return openings
+            return await group.reduce(into: []) { $0.append($1) }
         }
-        var opened: [CopyID: String] = [:]
-        var errors: [StoreError] = []
-        for opening in openings {
-            switch opening {
-            case .opened(let copy, let upload): opened[copy] = upload
-            case .failed(let error): errors.append(error)
-            }
-        }
-        return (opened, errors)
     }
 
-    private static func open(
-        _ candidate: CopyCandidate, _ metadata: StoredMetadata, _ context: TransferContext
-    ) async -> Opening {
-        guard let store = context.stores[candidate.backend] else {
-            return .failed(StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured"))
+    private static func store(
+        _ backend: BackendID, _ context: TransferContext
+    ) throws(StoreError) -> any ObjectStore {
+        guard let store = context.stores[backend] else {
+            throw StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured")
         }
-        do throws(StoreError) {
-            return .opened(candidate.id, try await store.createUpload(candidate.physicalKey, metadata: metadata))
-        } catch {
-            return .failed(error)
-        }
+        return store
     }
 
     // MARK: Parts
@@ -131,44 +99,50 @@ package struct UploadDriver: Sendable {
         _ upload: Upload, number: Int, size: Int64, requirement: WriteRequirement, reserves: Bool = false,
         body: any DigestingBody
     ) async -> PartResult {
-        guard reserves, size > 0 else {
-            return await sendPart(upload, number: number, size: size, requirement, reserved: 0, body)
-        }
-        do throws(CatalogError) {
-            switch try await uploads.reserve(size, for: upload.id) {
-            case .reserved: break
-            case .noSuchUpload: return .noSuchUpload
-            case .overQuota:
-                return .refused(
-                    .insufficientBackends(admitted: 0, required: requirement.minAck, refusals: [.overQuota]))
+        var machine = UploadProtocol.Part(
+            copies: upload.copies.map(\.copy), size: size, minAck: requirement.minAck, reserves: reserves)
+        var effects = machine.start()
+        while let effect = effects.first {
+            effects.removeFirst()
+            switch effect {
+            case .finish(let result): return result
+            case .reserve(let bytes):
+                do throws(CatalogError) {
+                    effects += machine.handle(.reserved(try await uploads.reserve(bytes, for: upload.id)))
+                } catch {
+                    effects += machine.handle(.reserveFailed(error))
+                }
+            case .send(let copies):
+                let events = await send(upload, copies, number: number, size: size, body)
+                if let digests = body.contentDigests { effects += machine.handle(.bodyRead(digests)) }
+                for event in events { effects += machine.handle(event) }
+            case .record(let etags, let digests, let reserved):
+                context.crashPlan.reached(.afterPart)
+                let part = UploadPart(
+                    number: number, attempt: context.identifiers.makeLeaseToken(), size: size, etag: digests.etag,
+                    checksums: digests.checksums, backendETags: etags)
+                do throws(CatalogError) {
+                    let isRecorded = try await uploads.record(part, of: upload.id, reserved: reserved)
+                    effects += machine.handle(.recorded(isRecorded))
+                } catch {
+                    effects += machine.handle(.recordFailed(error))
+                }
+            case .giveBack(let bytes):
+                // If this fails, too, the upload's end gives it back.
+                do throws(CatalogError) { _ = try await uploads.reserve(-bytes, for: upload.id) } catch {}
+                effects += machine.handle(.gaveBack)
             }
-        } catch {
-            return .refused(.catalog(error))
         }
-        let result = await sendPart(upload, number: number, size: size, requirement, reserved: size, body)
-        switch result {
-        case .stored: return result
-        // The part may be recorded, and the bytes be its own by now: given back, they would count for nothing.
-        case .refused(.catalog): return result
-        case .noSuchUpload, .refused: break
-        }
-        // If this fails, too, the upload's end gives it back.
-        do throws(CatalogError) { _ = try await uploads.reserve(-size, for: upload.id) } catch { return result }
-        return result
+        return .refused(.catalog(.internalError(evidence: "the part ended without a result")))
     }
 
-    private func sendPart(
-        _ upload: Upload, number: Int, size: Int64, _ requirement: WriteRequirement, reserved: Int64,
-        _ body: any DigestingBody
-    ) async -> PartResult {
-        enum Outcome: Sendable {
-            case stored(CopyID, StoredPart)
-            case failed(StoreError)
-        }
-        let targets = upload.copies.map { CopyCandidate(id: $0.copy, backend: $0.backend, physicalKey: $0.physicalKey) }
-        let ids = Dictionary(upload.copies.map { ($0.copy, $0.backendUploadID ?? "") }) { first, _ in first }
-        guard !targets.isEmpty else { return .noSuchUpload }
-        let outcomes: [Outcome] = await FanOutWriter.write(targets, body, context) {
+    private func send(
+        _ upload: Upload, _ copies: [CopyID], number: Int, size: Int64, _ body: any DigestingBody
+    ) async -> [UploadProtocol.Part.Event] {
+        let chosen = upload.copies.filter { copies.contains($0.copy) }
+        let targets = chosen.map { CopyCandidate(id: $0.copy, backend: $0.backend, physicalKey: $0.physicalKey) }
+        let ids = Dictionary(chosen.map { ($0.copy, $0.backendUploadID ?? "") }) { first, _ in first }
+        return await FanOutWriter.write(targets, body, context) {
             (target, store, reader) async throws(StoreError) in
             let part = try await store.putPart(
                 target.physicalKey, uploadID: ids[target.id] ?? "", number: number, length: size, body: reader)
@@ -176,36 +150,9 @@ package struct UploadDriver: Sendable {
                 throw StoreError(
                     .corrupt, mayArriveLate: true, evidence: "part \(number): ETag \(part.etag) instead of \(etag)")
             }
-            return .stored(target.id, part)
-        } failed: { _, error in
-            .failed(error)
-        }
-        var etags: [CopyID: String] = [:]
-        var errors: [StoreError] = []
-        for outcome in outcomes {
-            switch outcome {
-            case .stored(let id, let part): etags[id] = part.etag
-            case .failed(let error): errors.append(error)
-            }
-        }
-        if let error = errors.compactMap(\.bodyError).first { return .refused(.bodyFailed(error)) }
-        guard let digests = body.contentDigests, etags.count >= min(requirement.minAck, targets.count), !etags.isEmpty
-        else {
-            let isGone = etags.isEmpty && errors.allSatisfy { $0.code == .noSuchUpload }
-            return isGone
-                ? .noSuchUpload
-                : .refused(.backendsFailed(succeeded: etags.count, required: requirement.minAck, errors: errors))
-        }
-        context.crashPlan.reached(.afterPart)
-        let part = UploadPart(
-            number: number, attempt: context.identifiers.makeLeaseToken(), size: size, etag: digests.etag,
-            checksums: digests.checksums,
-            backendETags: etags)
-        do throws(CatalogError) {
-            return try await uploads.record(part, of: upload.id, reserved: reserved)
-                ? .stored(etag: digests.etag, checksums: digests.checksums) : .noSuchUpload
-        } catch {
-            return .refused(.catalog(error))
+            return .stored(target.id, etag: part.etag)
+        } failed: { target, error in
+            .failed(target.id, error)
         }
     }
 
@@ -219,139 +166,73 @@ package struct UploadDriver: Sendable {
         precondition: WritePrecondition,
         readGrace: Duration, digests: @Sendable (Upload, [UploadPart]) -> ContentDigests
     ) async -> CompleteResult {
-        let upload: Upload
-        let parts: [UploadPart]
-        do throws(CatalogError) {
-            switch try await uploads.beginComplete(id, object: object, chosen: chosen) {
-            case .proceed(let found, let list): (upload, parts) = (found, list)
-            case .alreadyCompleted(let version):
-                return .completed(version.digests, size: version.size, committedAt: version.committedAt)
-            case .noSuchUpload: return .noSuchUpload
-            case .invalidPart(let number): return .invalidPart(number: number)
-            }
-        } catch {
-            return .refused(.catalog(error))
-        }
-        context.crashPlan.reached(.afterBeginComplete)
-        return await drive(upload, parts, digests(upload, parts), requirement, precondition, readGrace)
-    }
-
-    private func drive(
-        _ upload: Upload, _ parts: [UploadPart], _ digests: ContentDigests, _ requirement: WriteRequirement,
-        _ precondition: WritePrecondition, _ readGrace: Duration
-    ) async -> CompleteResult {
-        let candidates = upload.copies.map {
-            CopyCandidate(id: $0.copy, backend: $0.backend, physicalKey: $0.physicalKey)
-        }
-        let size = parts.reduce(0) { $0 + $1.size }
-        // The intent was made at Create: the machine begins with it admitted.
-        var machine = WriteProtocol(
-            candidates: candidates,
-            requirement: WriteRequirement(ack: candidates.count, minAck: min(requirement.minAck, candidates.count)),
+        var machine = UploadProtocol.Completion(
+            requirement: requirement, precondition: precondition, readGrace: readGrace,
             resolveAttemptsMax: context.limits.resolveAttemptsMax)
-        _ = machine.start()
-        var effects = machine.handle(.intended(IntentOutcome(admitted: candidates.map(\.id), refused: [:])))
-        while let effect = effects.first {
-            effects.removeFirst()
-            switch effect {
-            case .intend: break
-            case .finish(let result): return UploadDriver.result(result, digests, size)
-            case .upload:
-                for event in await completeOnBackends(upload, parts) { effects += machine.handle(event) }
-            case .commit(let uploaded, let failed):
-                context.crashPlan.reached(.afterBackendComplete)
-                let commit = WriteCommit(
-                    object: upload.object, version: upload.version, token: upload.token, uploaded: uploaded,
-                    failed: failed,
-                    digests: digests, partSizes: parts.map(\.size), precondition: precondition, readGrace: readGrace,
-                    upload: upload.id, size: size)
-                effects += machine.handle(await WriteSteps.commit(commit, writes, context))
-            case .resolve:
-                effects += machine.handle(await WriteSteps.resolve(upload.version, readGrace, writes, context))
-            case .giveUp:
-                // The upload stays `completing`, so that the client may try again with the same parts.
-                effects += machine.handle(.gaveUp)
+        var effects = machine.start()
+        while !effects.isEmpty {
+            var calls: [BackendCall] = []
+            var events: [UploadProtocol.Completion.Event] = []
+            for effect in effects {
+                switch effect {
+                case .finish(let result): return result
+                case .begin: events.append(await begin(id, object, chosen, digests))
+                case .complete(let copy, let parts): calls.append(BackendCall(copy: copy, parts: parts))
+                case .look(let copy): calls.append(BackendCall(copy: copy, parts: nil))
+                case .commit(let commit):
+                    context.crashPlan.reached(.afterBackendComplete)
+                    events.append(.write(await WriteSteps.commit(commit, writes, context)))
+                case .resolve(let version):
+                    events.append(.write(await WriteSteps.resolve(version, readGrace, writes, context)))
+                }
             }
+            events += await run(calls)
+            effects = []
+            for event in events { effects += machine.handle(event) }
         }
         return .unknown(evidence: "the completion ended without a result")
     }
 
-    private func completeOnBackends(_ upload: Upload, _ parts: [UploadPart]) async -> [WriteProtocol.Event] {
-        let context = context
-        return await withTaskGroup(of: WriteProtocol.Event.self) { group in
-            for copy in upload.copies {
-                group.addTask {
-                    do throws(StoreError) {
-                        let stored = try await UploadDriver.complete(copy, parts, context)
-                        return .uploaded(UploadedCopy(id: copy.copy, providerVersion: stored.providerVersion))
-                    } catch {
-                        return .uploadFailed(copy.copy, error)
-                    }
-                }
-            }
-            var events: [WriteProtocol.Event] = []
-            for await event in group { events.append(event) }
-            return events
-        }
-    }
-
-    private static func complete(
-        _ copy: UploadCopy, _ parts: [UploadPart], _ context: TransferContext
-    ) async throws(StoreError) -> StoredObject {
-        guard let store = context.stores[copy.backend] else {
-            throw StoreError(.unreachable, mayArriveLate: false, evidence: "no connection is configured")
-        }
-        let size = parts.reduce(0) { $0 + $1.size }
-        do throws(StoreError) {
-            var stored: [StoredPart] = []
-            for part in parts {
-                guard let etag = part.backendETags[copy.copy] else {
-                    throw StoreError(
-                        .rejected, mayArriveLate: false, evidence: "part \(part.number) is not on this backend")
-                }
-                stored.append(StoredPart(number: part.number, etag: etag, size: part.size))
-            }
-            return try await store.completeUpload(copy.physicalKey, uploadID: copy.backendUploadID ?? "", parts: stored)
+    private func begin(
+        _ id: UploadID, _ object: ObjectName, _ chosen: [ChosenPart],
+        _ digests: (Upload, [UploadPart]) -> ContentDigests
+    ) async -> UploadProtocol.Completion.Event {
+        do throws(CatalogError) {
+            let outcome = try await uploads.beginComplete(id, object: object, chosen: chosen)
+            guard case .proceed(let upload, let parts) = outcome else { return .begun(outcome, digests: nil) }
+            context.crashPlan.reached(.afterBeginComplete)
+            return .begun(outcome, digests: digests(upload, parts))
         } catch {
-            guard error.code == .noSuchUpload else { throw error }
-            // An earlier Complete may have succeeded: what stands under the name decides, never a guess.
-            let found = try await store.head(copy.physicalKey)
-            let etag = multipartETag(parts, on: copy.copy)
-            guard found.size == size, etag == nil || !isMultipartETag(found.etag) || found.etag.lowercased() == etag
-            else {
-                throw StoreError(
-                    .corrupt, mayArriveLate: true,
-                    evidence: "\(copy.physicalKey) has \(found.size) bytes instead of \(size), or ETag \(found.etag)")
-            }
-            return found
+            return .beginFailed(error)
         }
     }
 
-    /// What a backend whose part ETags are MD5s gives the whole: `md5(md5s)-N`.
-    private static func multipartETag(_ parts: [UploadPart], on copy: CopyID) -> String? {
-        var digests: [UInt8] = []
-        for part in parts {
-            guard let etag = part.backendETags[copy], ETag.isMD5(etag), let digest = Hex.decode(etag) else {
-                return nil
-            }
-            digests += digest
+    private struct BackendCall: Sendable {
+        var copy: UploadCopy
+        /// nil: only look what is there.
+        var parts: [StoredPart]?
+    }
+
+    private func run(_ calls: [BackendCall]) async -> [UploadProtocol.Completion.Event] {
+        let context = context
+        return await withTaskGroup(of: UploadProtocol.Completion.Event.self) { group in
+            for call in calls { group.addTask { await UploadDriver.run(call, context) } }
+            return await group.reduce(into: []) { $0.append($1) }
         }
-        return Hex.encode(Digest.hash(.md5, digests)) + "-\(parts.count)"
     }
 
-    private static func isMultipartETag(_ etag: String) -> Bool {
-        let halves = etag.split(separator: "-", omittingEmptySubsequences: false)
-        return halves.count == 2 && ETag.isMD5(String(halves[0])) && Int(halves[1]) != nil
-    }
-
-    private static func result(_ result: WriteResult, _ digests: ContentDigests, _ size: Int64) -> CompleteResult {
-        switch result {
-        case .committed(let committedAt, _, _): .completed(digests, size: size, committedAt: committedAt)
-        case .preconditionFailed: .preconditionFailed
-        case .noSuchKey: .noSuchKey
-        case .noSuchBucket: .noSuchBucket
-        case .refused(let refusal): .refused(refusal)
-        case .unknown(let evidence): .unknown(evidence: evidence)
+    private static func run(
+        _ call: BackendCall, _ context: TransferContext
+    ) async -> UploadProtocol.Completion.Event {
+        let copy = call.copy
+        do throws(StoreError) {
+            let store = try UploadDriver.store(copy.backend, context)
+            guard let parts = call.parts else { return .looked(copy.copy, try await store.head(copy.physicalKey)) }
+            return .completed(
+                copy.copy,
+                try await store.completeUpload(copy.physicalKey, uploadID: copy.backendUploadID ?? "", parts: parts))
+        } catch {
+            return call.parts == nil ? .lookFailed(copy.copy, error) : .completeFailed(copy.copy, error)
         }
     }
 

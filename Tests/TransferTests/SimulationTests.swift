@@ -6,11 +6,12 @@ import Testing
 ///
 /// `SLUICE_SIM_SEEDS=5000` runs that many; `SLUICE_SIM_SEED=8841` runs the one that failed.
 @Suite struct SimulationTests {
-    private static let steps = 300
-
     private static func number(_ name: String) -> UInt64? {
         ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }
     }
+
+    /// With another number a seed is another run.
+    private static var steps: Int { number("SLUICE_SIM_STEPS").map { Int($0) } ?? 500 }
 
     private static var seeds: [UInt64] {
         if let one = number("SLUICE_SIM_SEED") { return [one] }
@@ -18,6 +19,7 @@ import Testing
     }
 
     @Test func `the protocols keep every invariant under faults, and converge when the faults stop`() {
+        var sights: [SimulatedSight: Int] = [:]
         for seed in Self.seeds {
             var simulation = Simulation(seed: seed)
             do throws(SimulationFailure) {
@@ -26,7 +28,14 @@ import Testing
                 Issue.record("\(error)")
                 return
             }
+            sights.merge(simulation.sights) { $0 + $1 }
         }
+        if Self.number("SLUICE_SIM_SIGHTS") != nil {
+            for sight in SimulatedSight.allCases { print("\(sights[sight] ?? 0) \(sight.rawValue)") }
+        }
+        // Silence means something only if there was something to be survived.
+        guard Self.number("SLUICE_SIM_SEED") == nil else { return }
+        for sight in SimulatedSight.allCases { #expect(sights[sight] != nil, "it never came to pass: \(sight)") }
     }
 
     @Test func `the same seed is the same run`() {
@@ -45,12 +54,13 @@ import Testing
 
     @Test(arguments: SimulatedAblation.allCases)
     func `without one of its protections it breaks, and the simulation sees it`(ablation: SimulatedAblation) {
-        let seedsMax: UInt64 = 300
+        let seedsMax = max(300, Self.number("SLUICE_SIM_SEEDS") ?? 0)
         for seed in 1...seedsMax {
             var simulation = Simulation(seed: seed, ablation: ablation)
             do throws(SimulationFailure) {
                 try simulation.run(steps: Self.steps)
             } catch {
+                if Self.number("SLUICE_SIM_SIGHTS") != nil { print("\(ablation): \(error.violation) (seed \(seed))") }
                 if Self.number("SLUICE_SIM_SEED") != nil { print("\(ablation): \(error)") }
                 return
             }

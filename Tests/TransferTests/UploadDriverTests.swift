@@ -125,6 +125,16 @@ import Transfer
         #expect(fleet.picture == "a: k | b: k")
     }
 
+    @Test func `an upload whose copies were all given up is not there any more`() async throws {
+        let fleet = MemoryFleet("a: | b:")
+        let id = try await create(fleet)
+        try await putAll(fleet, id)
+        let upload = try #require(try await fleet.catalog.find(id, object: fleet.object("k")))
+        // As after a COMMIT that was lost on its way.
+        #expect(try await fleet.catalog.resolve(upload.version, readGrace: .seconds(600)) == .notCommitted)
+        #expect(await complete(fleet, id) == .noSuchUpload)
+    }
+
     @Test func `a backend that fails a part leaves the upload, and the rest goes on`() async throws {
         let fleet = MemoryFleet("a: | b:")
         let id = try await create(fleet)
