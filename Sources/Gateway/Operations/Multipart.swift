@@ -77,8 +77,9 @@ extension GatewayOperations {
         _ target: ObjectTarget, _ request: AuthenticatedRequest, _ text: String
     ) async throws(OperationFailure) -> Response {
         guard let id = ID128(base32: text).map(UploadID.init) else { throw .transfer(.noSuchUpload) }
+        // Also while a Complete is under way, which then ends at the fence: one that can never succeed would hold its bytes for days.
         let aborted = try await catalogCall { () async throws(CatalogError) in
-            try await services.uploads.abort(id, object: target.object, force: false)
+            try await services.uploads.abort(id, object: target.object, force: true)
         }
         guard aborted else { throw .transfer(.noSuchUpload) }
         return .empty(.noContent)
