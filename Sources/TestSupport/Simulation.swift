@@ -80,6 +80,8 @@ package struct Simulation {
     let ablation: SimulatedAblation?
     var random: SimulatedRandom
     var tables: CatalogTables
+    /// Of its clock, since the run began.
+    package var elapsed: Duration { .microseconds(tables.now - CatalogTables().now) }
     /// Names and the tokens that stand for their bytes.
     var backends: [BackendID: [String: UInt64]] = [:]
     var uploads: [BackendID: [String: OpenParts]] = [:]

@@ -20,6 +20,7 @@ import Testing
 
     @Test func `the protocols keep every invariant under faults, and converge when the faults stop`() {
         var sights: [SimulatedSight: Int] = [:]
+        var simulated: Duration = .zero
         for seed in Self.seeds {
             var simulation = Simulation(seed: seed)
             do throws(SimulationFailure) {
@@ -29,7 +30,12 @@ import Testing
                 return
             }
             sights.merge(simulation.sights) { $0 + $1 }
+            simulated += simulation.elapsed
         }
+        let days = simulated / .seconds(86_400)
+        print(
+            "simulation: seeds \(Self.seeds.first ?? 0) to \(Self.seeds.last ?? 0), \(Self.steps) steps each and until it converged, \((days * 10).rounded() / 10) simulated days, 0 violations"
+        )
         if Self.number("SLUICE_SIM_SIGHTS") != nil {
             for sight in SimulatedSight.allCases { print("\(sights[sight] ?? 0) \(sight.rawValue)") }
         }
