@@ -83,6 +83,14 @@ extension PostgresCatalogStore: InventoryLedger {
         }
     }
 
+    package func keep(_ orphan: Orphan) async throws(CatalogError) {
+        _ = try await write(
+            """
+            UPDATE orphan SET first_seen = clock_timestamp()
+            WHERE backend_id = $1 AND physical_key = $2 AND is_upload = $3
+            """, [.int4(orphan.backend.raw), .text(orphan.name), .bool(orphan.isUpload)])
+    }
+
     package func markForeign(_ orphan: Orphan) async throws(CatalogError) {
         _ = try await write(
             "UPDATE orphan SET is_foreign = true WHERE backend_id = $1 AND physical_key = $2 AND is_upload = $3",

@@ -149,6 +149,10 @@ extension CatalogContract {
             let due = try await scene.dueOrphans("a")
             _ = try await stores.objects.markSuspect(try await scene.copy("k", on: "b").id)
             try expectEqual(try await scene.doom(due[0], of: version), .lastCopy)
+            let before = try unwrap(try await stores.inventory.orphans(nil, after: nil, limit: 1).first).firstSeenAt
+            try await stores.inventory.keep(due[0])
+            let kept = try unwrap(try await stores.inventory.orphans(nil, after: nil, limit: 1).first)
+            try expect(kept.firstSeenAt > before && kept.sightings == due[0].sightings, "its quarantine begins anew")
             try await stores.inventory.markForeign(due[1])
             try expectEqual(try await scene.dueOrphans("a").map(\.name), ["x"])
             try expectEqual(try await scene.doom(due[1]), .notOrphan)

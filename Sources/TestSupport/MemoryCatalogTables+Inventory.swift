@@ -162,6 +162,8 @@ extension CatalogTables {
         return .doomed
     }
 
+    mutating func keep(_ orphan: Orphan) { orphanRows[OrphanAddress(orphan)]?.orphan.firstSeenAt = now }
+
     mutating func markForeign(_ orphan: Orphan) { orphanRows[OrphanAddress(orphan)]?.orphan.isForeign = true }
 
     func inventories() -> [InventoryRecord] {
@@ -203,6 +205,9 @@ extension MemoryCatalog: InventoryLedger {
         try run(.doomOrphan) { (tables) throws(CatalogError) in
             try tables.doomOrphan(orphan, of: version, copy: copy, owner: owner, hourlyMax: hourlyMax)
         }
+    }
+    package func keep(_ orphan: Orphan) async throws(CatalogError) {
+        try run(.inventory) { (tables) throws(CatalogError) in tables.keep(orphan) }
     }
     package func markForeign(_ orphan: Orphan) async throws(CatalogError) {
         try run(.inventory) { (tables) throws(CatalogError) in tables.markForeign(orphan) }

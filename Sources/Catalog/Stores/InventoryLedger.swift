@@ -133,6 +133,8 @@ package protocol InventoryLedger: Sendable {
     /// `DoomRequest`.
     func doomOrphan(_ orphan: Orphan, of version: VersionID, copy: CopyID, owner: VersionID, hourlyMax: Int64?)
         async throws(CatalogError) -> OrphanOutcome
+    /// It may be the last copy of something: its quarantine begins anew, so that others are looked at before it.
+    func keep(_ orphan: Orphan) async throws(CatalogError)
     /// What it says about itself is not ours.
     func markForeign(_ orphan: Orphan) async throws(CatalogError)
     /// Of backends that had a round; by id.

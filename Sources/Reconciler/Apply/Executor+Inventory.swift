@@ -155,7 +155,10 @@ extension Executor {
                 try await ledgers.inventory.markForeign(orphan)
                 continue
             }
-            guard try await isDispensable(orphan, own, observed) else { continue }
+            guard try await isDispensable(orphan, own, observed) else {
+                try await ledgers.inventory.keep(orphan)
+                continue
+            }
             let answer = try await ledgers.inventory.doomOrphan(
                 orphan, of: parts.version, copy: context.identifiers.makeCopyID(),
                 owner: context.identifiers.makeVersionID(), hourlyMax: safety.deletionsPerHourMax)
