@@ -28,6 +28,7 @@ extension PostgresCatalogStore: AdoptionLedger {
         case "copiesAdded": return .copiesAdded(count)
         case "outdated": return .outdated
         case "notOrphan": return .notOrphan
+        case "differs": return .differs
         case "noSuchBucket": return .noSuchBucket
         case let other: throw .internalError(evidence: "adoption outcome \(other)")
         }

@@ -20,12 +20,10 @@ extension PostgresCatalogStore: PaceLedger {
     package func reserve(
         _ bytes: Int64, leaving backend: BackendID, bytesPerSecond: ByteCount, waitMax: Duration
     ) async throws(CatalogError) -> Duration? {
-        let milliseconds = (Double(bytes) * 1000 / Double(max(1, bytesPerSecond.value))).rounded(.up)
         let rows = try await write(
-            "SELECT reserve_pace_v1($1,$2,$3)",
+            "SELECT reserve_pace_v1($1,$2,$3,$4)",
             [
-                // No object takes longer than ten years.
-                .int4(backend.raw), .int8(Int64(min(milliseconds, 3650 * 86_400_000))),
+                .int4(backend.raw), .int8(bytes), .int8(max(1, bytesPerSecond.value)),
                 .int8(max(.zero, waitMax).milliseconds),
             ])
         let wait = rows.int8(0, 0)

@@ -57,7 +57,7 @@ extension PostgresCatalogStore: SafeguardLedger {
     }
 
     package func halt(_ evidence: String, newestEpoch: Int64) async throws(CatalogError) {
-        _ = try await write("SELECT halt_v1($1,$2)", [.text(String(evidence.prefix(500))), .int8(newestEpoch)])
+        _ = try await write("SELECT halt_v2($1,$2)", [.text(String(evidence.prefix(500))), .int8(newestEpoch)])
     }
 
     package func confirmCatalog(token: String, identity: DatabaseIdentity?) async throws(CatalogError) -> Bool {

@@ -45,6 +45,8 @@ extension CatalogContract {
             let version = try await scene.put("k", on: ["a"], size: 7).version
             var lost = try await scene.lost("k", on: ["a", "b"])
             lost.version = version
+            try expectEqual(try await stores.adoption.adopt(lost), .differs, "other bytes")
+            lost.digests = try unwrap(try await scene.current("k")).version.digests
             try expectEqual(try await stores.adoption.adopt(lost), .copiesAdded(1))
             try expectEqual(scene.names(try unwrap(try await scene.current("k")).copies), ["a", "b"])
             let left = try await stores.inventory.orphans(nil, after: nil, limit: 10)
@@ -59,6 +61,18 @@ extension CatalogContract {
             try expectEqual(try await stores.adoption.adopt(newer), .adopted(copies: 1))
             try expectEqual(try unwrap(try await scene.current("k")).version.id, newer.version)
             try expectEqual(try await scene.due().map(\.copy.version), [there.version])
+        },
+        CatalogPromise("a backend that takes nothing back does not keep another from it") { stores in
+            let scene = try await CatalogScene.open(stores)
+            let lost = try await scene.lost("k", on: ["a", "b"])
+            for (from, to) in [(.active, .draining), (.draining, .drained)] as [(BackendPhase, BackendPhase)] {
+                try expectEqual(try await scene.change("a", from, to), .done)
+            }
+            for (index, outcome) in [(0, AdoptionOutcome.notOrphan), (1, .adopted(copies: 1))] {
+                var one = lost
+                one.copies = [lost.copies[index]]
+                try expectEqual(try await stores.adoption.adopt(one), outcome)
+            }
         },
         CatalogPromise("what was deleted since stays deleted, and what was never seen twice or has no bucket is left") {
             stores in

@@ -20,6 +20,10 @@ extension CatalogContract {
             let third = try unwrap(try await reserve(1, a, waitMax: .seconds(1000)))
             try expect(third > .seconds(130) && third <= .seconds(150), "the refused one took nothing: \(third)")
             try expectEqual(try await reserve(1, b, waitMax: .zero), .zero)
+            let faster = try unwrap(
+                try await stores.pace.reserve(
+                    1, leaving: a, bytesPerSecond: ByteCount(100_000), waitMax: .seconds(1000)))
+            try expect(faster > .seconds(1) && faster <= .seconds(2), "at a hundred times the rate: \(faster)")
         },
         CatalogPromise("what was moved off a backend adds up, and the database says what time it is") { stores in
             let scene = try await CatalogScene.open(stores)

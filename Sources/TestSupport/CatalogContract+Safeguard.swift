@@ -2,6 +2,35 @@ import Catalog
 
 extension CatalogContract {
     static let safeguard: [CatalogPromise] = [
+        CatalogPromise(
+            "a halt lets go of what was being written, without a deletion, and an orphan of it may be adopted"
+        ) {
+            stores in
+            let scene = try await CatalogScene.open(stores)
+            let kept = try await scene.put("kept", on: ["a", "b"])
+            let intent = try scene.intent("k", on: ["a"], size: 7)
+            _ = try await stores.writes.intend(intent)
+            try await stores.safeguard.halt("a test", newestEpoch: 0)
+            let late = try await stores.writes.commit(scene.commit(intent, readGrace: .zero))
+            try expectEqual(late, .fenceLost)
+            try expectEqual(try await scene.usage("a").writing, BackendUsage.Tally())
+            try expectEqual(scene.names(try unwrap(try await scene.current("kept")).copies), ["a", "b"])
+            _ = kept
+            _ = try await stores.deletions.forgetGone(limit: 100)
+            let name = intent.candidates[0].physicalKey
+            for _ in 0..<2 { _ = try await scene.round("a", [name]) }
+            try expectEqual(try await stores.inventory.orphans(nil, after: nil, limit: 9).map(\.name), [name])
+            let adoption = Adoption(
+                object: intent.object, version: intent.version, size: 7,
+                digests: ContentDigests(etag: "0123456789abcdef0123456789abcdef"), headers: ObjectHeaders(),
+                writtenAt: 1_700_000_000_000_000,
+                copies: [
+                    CopyCandidate(
+                        id: scene.ids.makeCopyID(), backend: try scene.id("a"), physicalKey: name)
+                ], readGrace: .zero)
+            try expectEqual(try await stores.adoption.adopt(adoption), .adopted(copies: 1))
+            try expectEqual(try unwrap(try await scene.current("k")).version.size, 7)
+        },
         CatalogPromise("the epoch is raised when its last raise is old enough, and not while the reconciler is halted")
         {
             stores in

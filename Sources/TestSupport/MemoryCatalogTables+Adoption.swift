@@ -6,10 +6,14 @@ extension CatalogTables {
         guard let bucket = buckets[adoption.object.bucket], !isDeleted(bucket.id) else { return .noSuchBucket }
         let address = ObjectAddress(adoption.object)
         let current = objects[address]?.current
-        let known = versions[adoption.version]
+        let known = versions[adoption.version].flatMap { $0.committedAt == nil ? nil : $0 }
         if let known, !known.isRetained { return .outdated }
         if known == nil, let current, adoption.version < current { return .outdated }
         if known == nil, let deleted = objects[address]?.deletedAt, deleted > adoption.writtenAt { return .outdated }
+        if let known, known.size != adoption.size || known.digests?.etag != adoption.digests.etag { return .differs }
+        if known == nil, copies(of: adoption.version).contains(where: { $0.copy.state == .writing }) {
+            return .notOrphan
+        }
         let fits = adoption.copies.filter { one in
             let backend = backends[one.backend]
             let row = orphanRows.values.first {

@@ -3,6 +3,7 @@ package import Spec
 
 struct PaceRow: Sendable {
     var freeAt: Int64 = .min
+    var bytesPerSecond: Int64 = 0
     var rate = MoveRate()
 }
 
@@ -28,11 +29,18 @@ extension CatalogTables {
     mutating func reserve(
         _ bytes: Int64, leaving backend: BackendID, bytesPerSecond: ByteCount, waitMax: Duration
     ) -> Duration? {
-        let begins = max(paceRows[backend]?.freeAt ?? .min, now)
+        let row = paceRows[backend] ?? PaceRow()
+        var begins = max(row.freeAt, now)
+        if row.bytesPerSecond > 0 {
+            // What was taken at another rate takes its time at this one.
+            let ratio = Double(row.bytesPerSecond) / Double(max(1, bytesPerSecond.value))
+            begins = now + Int64((Double(begins - now) * ratio).rounded(.up))
+        }
         let wait = Duration.microseconds(begins - now)
         guard wait <= waitMax else { return nil }
         let cost = Double(bytes) * 1_000_000 / Double(max(1, bytesPerSecond.value))
         paceRows[backend, default: PaceRow()].freeAt = begins + Int64(cost.rounded(.up))
+        paceRows[backend]?.bytesPerSecond = bytesPerSecond.value
         return wait
     }
 

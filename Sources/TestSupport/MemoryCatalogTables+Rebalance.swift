@@ -13,7 +13,7 @@ extension CatalogTables {
         return there.map(\.version).filter { id in
             guard let version = versions[id], version.isRetained, version.committedAt != nil, version.size <= sizeMax
             else { return false }
-            return work[id] == nil
+            return work[id].map { $0.leaseUntil < now && $0.notBefore <= now } ?? true
                 && !copies(of: id).contains { $0.copy.backend == to && [.writing, .live].contains($0.copy.state) }
         }.sorted()
     }

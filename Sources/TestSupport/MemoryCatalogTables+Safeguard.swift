@@ -33,10 +33,23 @@ extension CatalogTables {
         lifetimeRows[lifetimeRows.count - 1].until = now
     }
 
-    mutating func halt(_ evidence: String, newestEpoch: Int64) {
+    mutating func halt(_ evidence: String, newestEpoch: Int64) throws(CatalogError) {
         newestEpochSeen = max(newestEpochSeen, newestEpoch)
         guard safeguardRow.halt == nil else { return }
         safeguardRow.halt = Safeguard.Halt(since: now, evidence: evidence, token: "token-\(now)")
+        try letGoUnfinished()
+    }
+
+    /// What was being written may have been finished since: its rows go without a deletion.
+    private mutating func letGoUnfinished() throws(CatalogError) {
+        for upload in uploads.values where [.creating, .open, .completing].contains(upload.state) {
+            change(upload.id, to: .aborted)
+        }
+        for row in copies.values.filter({ $0.copy.state == .writing }).sorted(by: { $0.copy.id < $1.copy.id }) {
+            try step(row.copy.id, to: .doomed)
+            try step(row.copy.id, to: .gone)
+            endUnwritten(row.copy.version)
+        }
     }
 
     mutating func confirmCatalog(token: String, identity: DatabaseIdentity?) -> Bool {
@@ -71,7 +84,7 @@ extension MemoryCatalog: SafeguardLedger {
         try run(.raiseEpoch) { (tables) throws(CatalogError) in tables.raiseEpoch(minAge: minAge) }
     }
     package func halt(_ evidence: String, newestEpoch: Int64) async throws(CatalogError) {
-        try run(.halt) { (tables) throws(CatalogError) in tables.halt(evidence, newestEpoch: newestEpoch) }
+        try run(.halt) { (tables) throws(CatalogError) in try tables.halt(evidence, newestEpoch: newestEpoch) }
     }
     package func confirmCatalog(token: String, identity: DatabaseIdentity?) async throws(CatalogError) -> Bool {
         try run(.confirm) { (tables) throws(CatalogError) in

@@ -2,8 +2,10 @@ import Catalog
 import EventLoop
 import PostgresCatalog
 import Reconciler
+import S3
 import Spec
 import Telemetry
+import Transfer
 
 /// `sluice adopt [BACKEND]`: takes back objects that backends have and a catalog that went back in time does not know.
 struct AdoptCommand {
@@ -53,58 +55,102 @@ struct AdoptCommand {
             }
             backend = record.id
         }
+        let silent = try await silentBackends(fleet)
+        for one in silent { Terminal.say("\(one.name): left out, \(one.reason)") }
         let adopter = Adopter(
             adoptions: instance.catalog, objects: instance.catalog, context: instance.transferContext(fleet),
-            fleet: fleet, readGrace: spec.desired.fleet.safety.readGrace)
+            fleet: fleet, silent: silent.map(\.name), readGrace: spec.desired.fleet.safety.readGrace)
         let tally = try await adoptAll(adopter, backend, fleet)
         await instance.flushUsage()
         Terminal.say(tally.summary(invocation.has(.dryRun)))
-        return tally.left == 0 ? .ok : .failure
+        return tally.left == 0 && silent.isEmpty ? .ok : .failure
+    }
+
+    /// Declared backends whose objects nobody sees: what is on them may be what was lost.
+    private func silentBackends(_ fleet: FleetSnapshot) async throws(CommandFailure) -> [(name: String, reason: String)]
+    {
+        let observed = try await Instance.catalogCall { () async throws(CatalogError) in
+            try await instance.observer.observe(readsEpochs: false, groups: [])
+        }
+        return fleet.backends.filter { $0.isDeclared && $0.phase != .retired && !$0.isAbandoned }.compactMap { record in
+            switch observed.probes[record.id] {
+            case .answered(.match): return nil
+            case .answered(.absent): return record.isMarked ? (record.name, "its marker is missing") : nil
+            case .answered(.mismatch):
+                return (
+                    record.name,
+                    "its marker is of another backend. If it was added after the backup, see docs/operations/README.md"
+                )
+            case .failed(let error): return (record.name, error.evidence)
+            case .secretUnresolved(let reason): return (record.name, reason)
+            case nil: return (record.name, "it was not asked")
+            }
+        }
+    }
+
+    /// Orphans by the version that their names say they are of; what has no such name stands alone.
+    private func groups(_ fleet: FleetSnapshot) async throws(CommandFailure) -> [[Orphan]] {
+        var groups: [[Orphan]] = []
+        var places: [VersionID: Int] = [:]
+        var last: Orphan?
+        while true {
+            let after = last
+            let page = try await Instance.catalogCall { () async throws(CatalogError) in
+                try await instance.catalog.orphans(nil, after: after, limit: AdoptCommand.pageSize)
+            }
+            for orphan in page {
+                let prefix = fleet.backend(orphan.backend)?.spec.keyPrefix ?? ""
+                guard let version = PhysicalName.parse(orphan.name, keyPrefix: prefix)?.version else {
+                    groups.append([orphan])
+                    continue
+                }
+                if let place = places[version] {
+                    groups[place].append(orphan)
+                } else {
+                    places[version] = groups.count
+                    groups.append([orphan])
+                }
+            }
+            last = page.last
+            if page.count < AdoptCommand.pageSize { return groups }
+        }
     }
 
     private func adoptAll(
         _ adopter: Adopter, _ backend: BackendID?, _ fleet: FleetSnapshot
     ) async throws(CommandFailure) -> Tally {
         var tally = Tally()
-        var last: Orphan?
-        while true {
-            let after = last
-            let page = try await Instance.catalogCall { () async throws(CatalogError) in
-                try await instance.catalog.orphans(backend, after: after, limit: AdoptCommand.pageSize)
-            }
-            for start in stride(from: 0, to: page.count, by: AdoptCommand.width) {
-                let some = Array(page[start..<min(start + AdoptCommand.width, page.count)])
-                for (orphan, result) in try await adopt(some, adopter) {
-                    note(orphan, result, fleet.backend(orphan.backend)?.name ?? "?", &tally)
-                }
-            }
-            last = page.last
-            if page.count < AdoptCommand.pageSize { return tally }
+        let wanted = try await groups(fleet).filter { group in
+            backend == nil || group.contains { $0.backend == backend }
         }
+        for start in stride(from: 0, to: wanted.count, by: AdoptCommand.width) {
+            let some = Array(wanted[start..<min(start + AdoptCommand.width, wanted.count)])
+            for (orphan, result) in try await adopt(some, adopter) {
+                note(orphan, result, fleet.backend(orphan.backend)?.name ?? "?", &tally)
+            }
+        }
+        return tally
     }
 
-    private func adopt(
-        _ orphans: [Orphan], _ adopter: Adopter
-    ) async throws(CommandFailure) -> [(Orphan, AdoptionResult)] {
+    private typealias Results = [(Orphan, AdoptionResult)]
+
+    private func adopt(_ groups: [[Orphan]], _ adopter: Adopter) async throws(CommandFailure) -> Results {
         let isDry = invocation.has(.dryRun)
-        let results = await withTaskGroup(of: (Int, Result<AdoptionResult, CatalogError>).self) { group in
-            for (index, orphan) in orphans.enumerated() {
-                group.addTask {
+        let results = await withTaskGroup(of: (Int, Result<Results, CatalogError>).self) { tasks in
+            for (index, group) in groups.enumerated() {
+                tasks.addTask {
                     do throws(CatalogError) {
-                        return (index, .success(try await adopter.adopt(orphan, changesNothing: isDry)))
+                        return (index, .success(try await adopter.adopt(group, changesNothing: isDry)))
                     } catch {
                         return (index, .failure(error))
                     }
                 }
             }
-            return await group.reduce(into: [Int: Result<AdoptionResult, CatalogError>]()) { $0[$1.0] = $1.1 }
+            return await tasks.reduce(into: [Int: Result<Results, CatalogError>]()) { $0[$1.0] = $1.1 }
         }
         return try await Instance.catalogCall { () async throws(CatalogError) in
-            var found: [(Orphan, AdoptionResult)] = []
-            for (index, orphan) in orphans.enumerated() {
-                guard let result = results[index] else { continue }
-                found.append((orphan, try result.get()))
-            }
+            var found: Results = []
+            for index in groups.indices { if let result = results[index] { found += try result.get() } }
             return found
         }
     }
@@ -124,8 +170,20 @@ struct AdoptCommand {
         case .notOurs where orphan.isUpload || orphan.isForeign: return
         case .notOurs:
             tally.left += 1
-            verb =
-                orphan.sightings < 2 ? "left (seen once; 'sluice inventory' shows the next round)" : "left (not ours)"
+            verb = "left (not ours)"
+        case .seenOnce:
+            tally.left += 1
+            verb = "left (seen once; 'sluice inventory' shows the next round)"
+        case .closed:
+            tally.left += 1
+            verb = "left (its backend takes nothing back: not declared, or drained)"
+        case .notOrphan: return
+        case .conflict:
+            tally.left += 1
+            verb = "left (its copies differ, and nothing says which is right)"
+        case .unproven(let silent):
+            tally.left += 1
+            verb = "left (nothing vouches for it; \(silent.joined(separator: ", ")) may have another copy)"
         case .noSuchBucket(let name):
             tally.left += 1
             verb = "left (bucket \(name) is not declared)"

@@ -31,6 +31,13 @@ struct RebalanceCommand {
                 .blocked, "routing: pack fills one backend after the other; there is nothing to balance")
         }
         if invocation.has(.dryRun) { return try await dryRun(spec.desired) }
+        guard !spec.desired.fleet.isSuspended else {
+            throw CommandFailure(.blocked, "suspend is true: nothing is moved")
+        }
+        let digest = try await Instance.catalogCall { () async throws(CatalogError) in
+            try await instance.catalog.snapshot().digest
+        }
+        guard digest == spec.digest else { throw RebalanceCommand.isStale }
         try await Instance.catalogCall { () async throws(CatalogError) in
             try await instance.catalog.requestRebalance()
         }
@@ -59,7 +66,11 @@ struct RebalanceCommand {
     }
 
     private static let waits = CommandFailure(
-        .blocked, "it waits until no copy is missing and no backend drains: see 'sluice reconcile --dry-run'")
+        .blocked,
+        "it waits until no copy is missing, no backend drains and copies may be dropped: see 'sluice reconcile --dry-run'"
+    )
+    private static let isStale = CommandFailure(
+        .stale, "these spec files are not what is in force; 'sluice diff' shows what differs")
 
     private func takePart(_ spec: LoadedSpec) async throws(CommandFailure) -> ExitCode {
         let runtime = ReconcileRuntime(instance, metrics: nil)
@@ -72,8 +83,7 @@ struct RebalanceCommand {
             }
             await instance.flushUsage()
             guard let plan, let outcome else {
-                throw CommandFailure(
-                    .stale, "these spec files are not what is in force; 'sluice diff' shows what differs")
+                throw RebalanceCommand.isStale
             }
             guard record.isRequested else {
                 Terminal.print("\(record.copies) copies, \(ByteCount(record.bytes)) moved")

@@ -75,6 +75,7 @@ struct ServeCommand {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.reconcile(.control, runtime, state, snapshots) }
             group.addTask { await self.reconcile(.movement, runtime, state, snapshots) }
+            group.addTask { await self.reconcile(.drains, runtime, state, snapshots) }
             group.addTask { await self.refresh(state, snapshots) }
             group.addTask { await self.watch(state, since: seen) }
             while let signal = await signals.next() {
@@ -204,14 +205,13 @@ struct ServeCommand {
 
     // MARK: Services
 
-    /// Passes at the declared interval, at once while there is progress, whenever the spec changed, and when the other loop (of control,
-    /// of movement) got on: a drain that has moved its last copy is over.
+    /// Passes at the declared interval, at once while there is progress, whenever the spec changed, and when another of the loops got on: a drain that has moved its last copy is over.
     private func reconcile(
         _ scope: PassScope, _ runtime: ReconcileRuntime, _ state: ServeState, _ snapshots: SnapshotCell
     ) async {
         while !Task.isCancelled, !state.isStopping {
             let generation = state.generation
-            let steps = state.steps(of: scope)
+            let steps = state.steps(besides: scope)
             var isBusy = false
             do throws(CatalogError) {
                 let (desired, digest) = state.accepted
@@ -228,7 +228,8 @@ struct ServeCommand {
             }
             if isBusy { continue }
             let deadline = SystemClock.elapsed() + state.desired.fleet.reconcileInterval
-            while SystemClock.elapsed() < deadline, state.generation == generation, state.steps(of: scope) == steps {
+            while SystemClock.elapsed() < deadline, state.generation == generation, state.steps(besides: scope) == steps
+            {
                 let left = min(deadline - SystemClock.elapsed(), .milliseconds(200))
                 do throws(CancellationError) { try await EventLoop.sleep(for: max(left, .milliseconds(1))) } catch {
                     return

@@ -12,8 +12,7 @@ final class ServeState: Sendable {
         var digest = ""
         var specProblem: SpecProblem?
         var mustReload = false
-        var controlSteps = 0
-        var movementSteps = 0
+        var steps: [PassScope: Int] = [:]
     }
     private let value: Mutex<Value>
 
@@ -38,15 +37,11 @@ final class ServeState: Sendable {
         get { value.withLock { $0.isStopping } }
         set { value.withLock { $0.isStopping = newValue } }
     }
-    /// How often the other loop got on.
-    func steps(of scope: PassScope) -> Int {
-        value.withLock { scope == .movement ? $0.controlSteps : $0.movementSteps }
+    /// How often the other loops got on.
+    func steps(besides scope: PassScope) -> Int {
+        value.withLock { value in value.steps.reduce(0) { $0 + ($1.key == scope ? 0 : $1.value) } }
     }
-    func noteStep(of scope: PassScope) {
-        value.withLock { value in
-            if scope == .movement { value.movementSteps += 1 } else { value.controlSteps += 1 }
-        }
-    }
+    func noteStep(of scope: PassScope) { value.withLock { $0.steps[scope, default: 0] += 1 } }
     /// The files were read, and could not be proposed.
     var mustReload: Bool {
         get { value.withLock { $0.mustReload } }

@@ -33,6 +33,8 @@ package enum AdoptionOutcome: Sendable, Equatable {
     case copiesAdded(Int)
     /// The key has a newer version, or this one was replaced or deleted as far as the catalog knows.
     case outdated
+    /// The catalog has the version with another size or ETag.
+    case differs
     /// None of its copies is an orphan on a declared backend any more.
     case notOrphan
     case noSuchBucket
@@ -40,7 +42,7 @@ package enum AdoptionOutcome: Sendable, Equatable {
 
 /// Takes back what a catalog that went back in time does not know (DESIGN §6, Rewound catalog); each call is one transaction.
 package protocol AdoptionLedger: Sendable {
-    /// What the catalog knows of a version; nil: nothing.
+    /// A version that was committed as far as the catalog knows; nil: it knows nothing of it, or no more than that it was begun.
     func known(_ version: VersionID) async throws(CatalogError) -> Version?
     /// The object's orphans become live copies of a committed version, which becomes current unless its key has a newer one. Ids of
     /// versions are ordered by their time.

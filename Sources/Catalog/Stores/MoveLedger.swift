@@ -7,8 +7,8 @@ package enum MoveScope: Sendable, Equatable, Hashable {
     case short(bucket: BucketID, factor: Int, staying: [BackendID])
     /// Versions of the bucket with more than `factor` live copies, unsuspected and on `staying`, for longer than the trim delay.
     case surplus(bucket: BucketID, factor: Int, staying: [BackendID])
-    /// Retained versions of at most `sizeMax` bytes with a good copy on the one backend and none on the other. What failed before is
-    /// left out.
+    /// Retained versions of at most `sizeMax` bytes with a good copy on the one backend and none on the other. What others
+    /// work on, or what failed just now, is left out.
     case movable(from: BackendID, to: BackendID, sizeMax: Int64)
 }
 

@@ -2,14 +2,16 @@
 enum Migration015Pace {
     static let sql = #"""
         CREATE TABLE drain_pace (
-            backend_id int PRIMARY KEY, free_at timestamptz NOT NULL, copies bigint NOT NULL DEFAULT 0,
+            backend_id int PRIMARY KEY, free_at timestamptz NOT NULL, rate bigint NOT NULL DEFAULT 0, copies bigint NOT NULL DEFAULT 0,
             bytes bigint NOT NULL DEFAULT 0, busy_ms bigint NOT NULL DEFAULT 0);
 
         -- Milliseconds to wait, or -1 where it would be more than p_wait_max_ms. Need not wait for the disk: what a crash loses is
         -- the time of a few objects.
-        CREATE FUNCTION reserve_pace_v1(p_backend int, p_cost_ms bigint, p_wait_max_ms bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+        CREATE FUNCTION reserve_pace_v1(p_backend int, p_bytes bigint, p_rate bigint, p_wait_max_ms bigint)
+        RETURNS bigint LANGUAGE plpgsql AS $$
         DECLARE
             moment timestamptz;
+            cost double precision := least(p_bytes::double precision / p_rate, 3650 * 86400.0);
             begins timestamptz;
             wait_ms bigint;
         BEGIN
@@ -17,10 +19,13 @@ enum Migration015Pace {
             INSERT INTO drain_pace (backend_id, free_at) VALUES (p_backend, '-infinity') ON CONFLICT DO NOTHING;
             PERFORM 1 FROM drain_pace WHERE backend_id = p_backend FOR NO KEY UPDATE;
             moment := clock_timestamp();
-            SELECT greatest(free_at, moment) INTO begins FROM drain_pace WHERE backend_id = p_backend;
+            -- What was taken at another rate takes its time at this one.
+            SELECT CASE WHEN free_at <= moment THEN moment WHEN rate IN (0, p_rate) THEN free_at
+                ELSE moment + (free_at - moment) * least(rate::double precision / p_rate, 1e6) END
+            INTO begins FROM drain_pace WHERE backend_id = p_backend;
             wait_ms := ceil(extract(epoch FROM begins - moment) * 1000);
             IF wait_ms > p_wait_max_ms THEN RETURN -1; END IF;
-            UPDATE drain_pace SET free_at = begins + make_interval(secs => p_cost_ms / 1000.0) WHERE backend_id = p_backend;
+            UPDATE drain_pace SET free_at = begins + make_interval(secs => cost), rate = p_rate WHERE backend_id = p_backend;
             RETURN wait_ms;
         END $$;
 

@@ -28,7 +28,9 @@ enum Migration016Rebalance {
                     AND v.committed_at IS NOT NULL AND v.superseded_at IS NULL AND v.size <= p_size_max
                     AND NOT EXISTS (
                         SELECT 1 FROM copy t WHERE t.version_id = c.version_id AND t.backend_id = p_to AND t.state IN ('writing', 'live'))
-                    AND NOT EXISTS (SELECT 1 FROM work w WHERE w.version_id = c.version_id)
+                    -- What was worked on before, and is in nobody's hands now, is as good as any.
+                    AND NOT EXISTS (
+                        SELECT 1 FROM work w WHERE w.version_id = c.version_id AND (w.lease_until >= moment OR w.not_before > moment))
                 ORDER BY c.version_id LIMIT p_limit);
             next_after := CASE
                 WHEN cardinality(wanted) = p_limit THEN wanted[p_limit]
@@ -38,7 +40,8 @@ enum Migration016Rebalance {
             RETURN QUERY
             INSERT INTO work AS w (version_id, token, lease_until, not_before)
             SELECT id, p_token, moment + make_interval(secs => p_lease_ms / 1000.0), moment FROM unnest(chosen) id ORDER BY id
-            ON CONFLICT ON CONSTRAINT work_pkey DO NOTHING
+            ON CONFLICT ON CONSTRAINT work_pkey DO UPDATE SET token = excluded.token, lease_until = excluded.lease_until
+            WHERE w.lease_until < moment AND w.not_before <= moment
             RETURNING w.version_id, w.attempts, next_after;
             -- Also where nothing was found.
             RETURN QUERY SELECT NULL::uuid, 0, next_after;

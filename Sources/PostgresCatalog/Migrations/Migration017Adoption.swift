@@ -8,9 +8,10 @@ enum Migration017Adoption {
         DECLARE
             old_version uuid;
             next_seq bigint;
+            committed timestamptz;
+            superseded timestamptz;
+            has_row boolean;
             is_known boolean;
-            is_retained boolean;
-            is_new boolean := false;
             fits uuid[];
             deltas usage_delta[] := '{}';
             written timestamptz := 'epoch'::timestamptz + make_interval(secs => p_written_us / 1000000.0);
@@ -21,8 +22,8 @@ enum Migration017Adoption {
                 RETURN QUERY SELECT 'noSuchBucket', 0; RETURN;
             END IF;
             FOR attempt IN 1 .. 10 LOOP
-                INSERT INTO object (bucket_id, key, deleted_at) VALUES (p_bucket, p_key, clock_timestamp()) ON CONFLICT DO NOTHING;
-                is_new := is_new OR FOUND;
+                -- Not a deletion: it is forgotten again if nothing comes of this.
+                INSERT INTO object (bucket_id, key, deleted_at) VALUES (p_bucket, p_key, '-infinity') ON CONFLICT DO NOTHING;
                 PERFORM 1 FROM object o WHERE o.bucket_id = p_bucket AND o.key = p_key FOR NO KEY UPDATE;
                 EXIT WHEN FOUND;
             END LOOP;
@@ -30,11 +31,21 @@ enum Migration017Adoption {
             INTO STRICT old_version, next_seq FROM object o WHERE o.bucket_id = p_bucket AND o.key = p_key;
             PERFORM 1 FROM version v WHERE v.id IN (p_version, old_version) ORDER BY v.id FOR NO KEY UPDATE;
             PERFORM 1 FROM copy c WHERE c.version_id IN (p_version, old_version) ORDER BY c.id FOR NO KEY UPDATE;
-            SELECT v.committed_at IS NOT NULL AND v.superseded_at IS NULL INTO is_retained FROM version v WHERE v.id = p_version;
-            is_known := FOUND;
-            IF is_known AND NOT is_retained OR NOT is_known AND (old_version > p_version OR NOT is_new AND EXISTS (
+            SELECT v.committed_at, v.superseded_at INTO committed, superseded FROM version v WHERE v.id = p_version;
+            has_row := FOUND;
+            is_known := committed IS NOT NULL;
+            IF is_known AND superseded IS NOT NULL OR NOT is_known AND (old_version > p_version OR EXISTS (
                     SELECT 1 FROM object o WHERE o.bucket_id = p_bucket AND o.key = p_key AND o.deleted_at > written)) THEN
                 RETURN QUERY SELECT 'outdated', 0; RETURN;
+            END IF;
+            -- Two copies of one version are the same bytes, or one of them is not what it says.
+            IF is_known AND NOT EXISTS (
+                SELECT 1 FROM version v WHERE v.id = p_version AND v.size = p_size AND v.etag = p_etag) THEN
+                RETURN QUERY SELECT 'differs', 0; RETURN;
+            END IF;
+            -- Somebody is writing it right now.
+            IF EXISTS (SELECT 1 FROM copy c WHERE c.version_id = p_version AND c.state = 'writing') AND NOT is_known THEN
+                RETURN QUERY SELECT 'notOrphan', 0; RETURN;
             END IF;
             -- Seen twice and ours; no row has the name; its backend is one that may hold copies, and holds no other of this version.
             fits := array(
@@ -50,11 +61,17 @@ enum Migration017Adoption {
             IF cardinality(fits) = 0 THEN RETURN QUERY SELECT 'notOrphan', 0; RETURN; END IF;
             DELETE FROM orphan o USING unnest(p_copies, p_backends, p_names) c (id, backend, name)
             WHERE c.id = ANY (fits) AND o.backend_id = c.backend AND o.physical_key = c.name;
-            IF NOT is_known THEN
+            IF NOT is_known AND has_row THEN
+                UPDATE version v SET size = p_size, etag = p_etag, checksums = '{}', checksum_type = NULL, content_type = p_content_type,
+                    headers = p_headers, metadata = p_metadata, part_sizes = '{}', seq = next_seq, committed_at = written,
+                    superseded_at = NULL WHERE v.id = p_version;
+            ELSIF NOT is_known THEN
                 INSERT INTO version (
                     id, bucket_id, key, size, etag, content_type, headers, metadata, seq, committed_at, created_at)
                 VALUES (
                     p_version, p_bucket, p_key, p_size, p_etag, p_content_type, p_headers, p_metadata, next_seq, written, written);
+            END IF;
+            IF NOT is_known THEN
                 UPDATE object o SET current_version = p_version, last_seq = next_seq, deleted_at = NULL
                 WHERE o.bucket_id = p_bucket AND o.key = p_key;
                 IF old_version IS NOT NULL THEN deltas := supersede(ARRAY[old_version], p_grace_ms); END IF;

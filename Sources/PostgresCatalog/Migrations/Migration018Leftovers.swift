@@ -58,6 +58,36 @@ enum Migration018Leftovers {
             PERFORM forget_inventory(b.id) FROM backend b WHERE b.id = p_backend AND b.abandoned_at IS NOT NULL;
         END $$;
 
+        -- What was being written when the catalog's moment was saved may have been finished since, and acknowledged. Such rows are
+        -- let go without a deletion: then what is on the backends is an orphan, kept in quarantine, and may be adopted.
+        CREATE FUNCTION let_go_unfinished() RETURNS void LANGUAGE plpgsql AS $$
+        DECLARE
+            versions uuid[];
+            deltas usage_delta[];
+        BEGIN
+            PERFORM 1 FROM upload WHERE state IN ('creating', 'open', 'completing') ORDER BY id FOR NO KEY UPDATE;
+            UPDATE upload SET state = 'aborted', changed_at = clock_timestamp() WHERE state IN ('creating', 'open', 'completing');
+            versions := array(SELECT DISTINCT version_id FROM copy WHERE state = 'writing');
+            PERFORM 1 FROM version WHERE id = ANY (versions) ORDER BY id FOR NO KEY UPDATE;
+            PERFORM 1 FROM copy WHERE version_id = ANY (versions) ORDER BY id FOR NO KEY UPDATE;
+            WITH changed AS (
+                UPDATE copy SET state = 'doomed', lease_token = NULL, lease_until = NULL, delete_not_before = 'infinity'
+                WHERE version_id = ANY (versions) AND state = 'writing' RETURNING id, backend_id, bytes)
+            SELECT coalesce(array_agg(usage_step(id, backend_id, 'writing', bytes, 'gone', bytes)), '{}') INTO deltas FROM changed;
+            UPDATE copy SET state = 'gone' WHERE version_id = ANY (versions) AND state = 'doomed' AND delete_not_before = 'infinity';
+            PERFORM end_unwritten(versions);
+            PERFORM apply_usage(deltas);
+        END $$;
+
+        CREATE FUNCTION halt_v2(p_evidence text, p_newest bigint) RETURNS void LANGUAGE plpgsql AS $$
+        DECLARE was_halted boolean;
+        BEGIN
+            PERFORM 1 FROM safeguard FOR NO KEY UPDATE;
+            was_halted := halted();
+            PERFORM halt_v1(p_evidence, p_newest);
+            IF NOT was_halted THEN PERFORM let_go_unfinished(); END IF;
+        END $$;
+
         -- What is left of those that are gone already.
         SELECT forget_inventory(id) FROM backend WHERE phase = 'retired' OR abandoned_at IS NOT NULL;
         """#

@@ -9,7 +9,9 @@ extension Executor {
     func takeInventory(
         _ observed: ObservedState, _ desired: DesiredState, _ outcome: inout PassOutcome
     ) async throws(CatalogError) {
-        let interval = limits.inventoryInterval(quarantine: desired.fleet.safety.orphanQuarantine)
+        let usual = limits.inventoryInterval(quarantine: desired.fleet.safety.orphanQuarantine)
+        // An operator waits to see what a catalog that went back in time does not know.
+        let interval = observed.safeguard.halt == nil ? usual : min(usual, limits.inventoryIntervalHalted)
         for record in observed.fleet.backends {
             guard let store = context.stores[record.id], observed.isConfirmed(record), !record.isAbandoned else {
                 continue

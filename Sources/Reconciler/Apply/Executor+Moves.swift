@@ -11,6 +11,8 @@ extension Executor {
         case failed(evidence: String)
         /// Nothing can be done for it now; the plan says why.
         case blocked
+        /// Nothing was found to do, though it was claimed as work: a suspect copy where none may be dropped, or a halt.
+        case idle
         /// There is no time for it, or its limit wants it later.
         case paused
         /// Its copies are made, and nothing more may be dropped within the hour.
@@ -31,11 +33,18 @@ extension Executor {
             }
         }
 
+        var hinders: Bool {
+            switch self {
+            case .failed, .ceilingReached: true
+            case .done, .blocked, .idle, .paused: false
+            }
+        }
+
         /// More of the same would end in the same way.
         var endsScope: Bool {
             switch self {
             case .paused, .ceilingReached: true
-            case .done, .failed, .blocked: false
+            case .done, .failed, .blocked, .idle: false
             }
         }
     }
@@ -129,6 +138,9 @@ extension Executor {
         case .blocked:
             try await ledgers.moves.release(
                 version, token: token, retryAfter: limits.workBackoff, evidence: "blocked")
+        case .idle:
+            let pause = min(limits.workBackoff * (1 << min(claimed.attempts, 10)), limits.workBackoffMax)
+            try await ledgers.moves.release(version, token: token, retryAfter: pause, evidence: "nothing to do")
         case .ceilingReached(let moved):
             outcome.moved += moved
             outcome.movedBytes += Int64(moved) * claimed.placed.version.size
@@ -194,7 +206,7 @@ extension Executor {
             decision.dooms.contains(copy.backend) && (roles[copy.backend] == .leaving || copy.isSuspect)
         }
         let result = await doom(doomed, of: claimed, pass, moved: moved)
-        if case .done(0, 0) = result, decision.blocked != nil { return .blocked }
+        if case .done(0, 0) = result { return decision.blocked == nil && lane == nil ? .idle : .blocked }
         return result
     }
 

@@ -17,11 +17,13 @@ extension Executor {
         // Whoever had the lease before may have moved what was to move when this pass began.
         let now = pass.planner.rebalance(try await ledgers.fleet.snapshot().usage)
         var moved = Plan.Effect()
-        for step in now.steps where !pass.time.isOver {
+        var isHindered = false
+        for step in now.steps where !pass.time.isOver && !isHindered {
             let done = try await carry(step, pass, token, &outcome)
-            moved.add(done.copies, done.bytes)
+            moved.add(done.moved.copies, done.moved.bytes)
+            isHindered = done.isHindered
         }
-        let isFinished = request.isRequested && moved.copies == 0 && !pass.time.isOver
+        let isFinished = request.isRequested && moved.copies == 0 && !isHindered && !pass.time.isOver
         try await ledgers.rebalance.endRebalance(
             token: token, copies: moved.copies, bytes: moved.bytes.value, finishesRequest: isFinished)
         guard moved.copies > 0 || isFinished, let utilisation = now.utilisation else { return }
@@ -37,7 +39,7 @@ extension Executor {
     /// Up to the step's bytes, while there is time.
     private func carry(
         _ step: RebalanceStep, _ pass: MovementPass, _ token: LeaseToken, _ outcome: inout PassOutcome
-    ) async throws(CatalogError) -> Plan.Effect {
+    ) async throws(CatalogError) -> (moved: Plan.Effect, isHindered: Bool) {
         var moved = Plan.Effect()
         while !pass.time.isOver, moved.bytes < step.bytes {
             let left = Shared(step.bytes.value - moved.bytes.value)
@@ -72,9 +74,11 @@ extension Executor {
                 try await ledgers.moves.release(one.placed.version.id, token: token, retryAfter: nil, evidence: nil)
             }
             moved.add(effect.copies, effect.bytes)
-            if effect.copies == 0 { break }
+            // A copy more that cannot become one less is no rebalancing.
+            let isHindered = results.contains { $0.1.hinders }
+            if isHindered || effect.copies == 0 { return (moved, isHindered) }
         }
-        return moved
+        return (moved, false)
     }
 
     private func carry(

@@ -113,14 +113,15 @@ package struct Executor: Sendable {
     ///
     /// - Parameter trims: whether surplus copies are looked for, which reads a whole bucket where few of them are due
     package func move(
-        _ planner: FleetPlanner, _ plan: Plan, desired: DesiredState, observed: ObservedState, trims: Bool,
-        time: PassTime
+        _ scope: PassScope, _ planner: FleetPlanner, _ plan: Plan, desired: DesiredState, observed: ObservedState,
+        trims: Bool, time: PassTime
     ) async throws(CatalogError) -> PassOutcome {
         var outcome = PassOutcome()
         if plan.isSuspended { return outcome }
         let pass = MovementPass(planner: planner, desired: desired, observed: observed, time: time)
-        try await repair(pass, plan, &outcome)
-        try await drain(pass, &outcome)
+        if scope != .drains { try await repair(pass, plan, &outcome) }
+        if scope != .movement { try await drain(pass, &outcome) }
+        if scope == .drains { return outcome }
         if trims, observed.mayDestroy { try await trim(pass, &outcome) }
         try await rebalance(pass, plan, &outcome)
         try await scrub(pass, &outcome)

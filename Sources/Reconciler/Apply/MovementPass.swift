@@ -48,7 +48,7 @@ struct DrainLane: Sendable {
             _ = await pass.time.wait(left)
             return false
         }
-        return await pass.time.wait(wait)
+        return await pass.time.wait(wait) && pass.isOpen(policy.window)
     }
 
     /// For the parts of an object that has begun: it goes on unless the window closes, or the pass is cut short.
@@ -57,7 +57,7 @@ struct DrainLane: Sendable {
             while pass.isOpen(policy.window), !pass.time.isCutShort {
                 guard let rate = policy.bandwidth else { return true }
                 if let wait = await reserve(bytes, rate, waitMax: DrainLane.stepMax) {
-                    return await pass.time.wait(wait)
+                    return await pass.time.wait(wait) && pass.isOpen(policy.window)
                 }
                 guard await pass.time.wait(.seconds(60)) else { return false }
             }

@@ -14,11 +14,14 @@ package enum ConvergenceOutcome: Sendable, Equatable {
 }
 
 /// What of a pass is done.
-package enum PassScope: Sendable {
+package enum PassScope: Sendable, CaseIterable {
     /// Markers, phases, deletion, inventory and status: short.
     case control
-    /// What moves and reads objects.
+    /// Repair, surplus, rebalancing, verification.
     case movement
+    /// What leaves draining backends, at the pace that is set for it: nothing that is missing waits for that.
+    case drains
+    /// All of them, one after the other.
     case whole
 }
 
@@ -40,6 +43,7 @@ package struct ReconcileLoop: Sendable {
     private let lastEpochs = Shared<Duration?>(nil)
     /// Whether the guard against a rewound catalog has looked since the last error.
     private let hasLooked = Shared(false)
+    private let errors = Shared(0)
     private let groups = Shared<GroupsReading?>(nil)
     private let liveCopies = Shared<[BackendID: LiveReading]>([:])
     private static let epochsPauseMax: Duration = .seconds(600)
@@ -75,13 +79,14 @@ package struct ReconcileLoop: Sendable {
         do throws(CatalogError) {
             switch scope {
             case .control: return try await pass(desired, specProblem, moves: false, isInterrupted)
-            case .movement: return try await movement(desired, time(isInterrupted))
+            case .movement, .drains: return try await movement(desired, scope, time(isInterrupted))
             case .whole: return try await pass(desired, specProblem, moves: true, isInterrupted)
             }
         } catch {
             // The database that comes back may be another.
             lastEpochs.update { $0 = nil }
             hasLooked.update { $0 = false }
+            errors.update { $0 += 1 }
             throw error
         }
     }
@@ -95,18 +100,20 @@ package struct ReconcileLoop: Sendable {
         _ isInterrupted: @escaping @Sendable () -> Bool
     ) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
         let began = elapsed()
+        let errorsBefore = errors.current
         let executor = executor()
         // A run of its own looks at everything anew; a server may go by what it counted a moment ago.
         var before = try await observe(desired, readsEpochs: areEpochsDue(), countsAnew: moves)
         var events: [EventRecord] = []
         if let event = try await executor.guardAgainstRewind(&before, desired) { events.append(event) }
-        hasLooked.update { $0 = true }
+        // Unless another loop met an error since: then it was looked at another database, perhaps.
+        if errors.current == errorsBefore { hasLooked.update { $0 = true } }
         let planner = FleetPlanner(desired: desired, observed: before)
         let plan = planner.plan()
         var outcome = try await executor.control(plan, desired: desired, observed: before, time: time(isInterrupted))
         if moves {
             outcome += try await executor.move(
-                planner, plan, desired: desired, observed: before, trims: isTrimDue(plan),
+                .whole, planner, plan, desired: desired, observed: before, trims: isTrimDue(plan),
                 time: time(isInterrupted))
         }
         outcome.events += events
@@ -128,7 +135,7 @@ package struct ReconcileLoop: Sendable {
     }
 
     private func movement(
-        _ desired: DesiredState, _ time: PassTime
+        _ desired: DesiredState, _ scope: PassScope, _ time: PassTime
     ) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
         let observed = try await observe(desired, readsEpochs: false, countsAnew: false)
         let planner = FleetPlanner(desired: desired, observed: observed)
@@ -136,7 +143,8 @@ package struct ReconcileLoop: Sendable {
         // Not before control has looked whether this is the catalog that it was.
         guard hasLooked.current else { return (plan, PassOutcome()) }
         let outcome = try await executor().move(
-            planner, plan, desired: desired, observed: observed, trims: isTrimDue(plan), time: time)
+            scope, planner, plan, desired: desired, observed: observed, trims: scope == .movement && isTrimDue(plan),
+            time: time)
         metrics?.count(outcome)
         if !outcome.events.isEmpty { try await ledgers.status.publish([], events: outcome.events) }
         return (plan, outcome)

@@ -24,6 +24,7 @@ package struct ReconcilerLimits: Sendable {
     package var uploadAgeMax: Duration = .seconds(7 * 24 * 3600)
     /// Pages of 1,000 names that one pass looks through on each backend; the next goes on there.
     package var inventoryPages = 20
+    package var inventoryIntervalHalted: Duration = .seconds(60)
     package var inventoryLease: Duration = .seconds(120)
     /// Orphans of one backend that one pass looks at.
     package var orphanBatch = 500

@@ -109,7 +109,12 @@ package struct FleetPlanner {
     /// With other usage than was observed: what another instance has moved since must not move again.
     func rebalance(_ usage: [BackendID: BackendUsage]) -> RebalancePlan {
         let threshold = observed.rebalance.isRequested ? 0 : desired.fleet.rebalanceThreshold
-        guard let threshold, desired.fleet.routing == .spread, observed.mayDestroy else { return RebalancePlan() }
+        // Where nothing may be dropped, moving would only make copies.
+        let isCeilingReached =
+            desired.fleet.safety.deletionsPerHourMax.map { observed.pace.dropsLastHour >= $0 } ?? false
+        guard let threshold, desired.fleet.routing == .spread, observed.mayDestroy, !isCeilingReached else {
+            return RebalancePlan()
+        }
         let known = standings.filter { $0.id.raw > 0 }.map { standing in
             var standing = standing
             standing.occupied = usage[standing.id]?.occupied ?? standing.occupied
@@ -131,7 +136,7 @@ package struct FleetPlanner {
                     message: "copies leave from \(window), by drain.window. Change the window to go on now."))
         }
         if let ceiling = desired.fleet.safety.deletionsPerHourMax, observed.pace.dropsLastHour >= ceiling,
-            !plan.drains.isEmpty || plan.surplus.copies > 0
+            !plan.drains.isEmpty || plan.surplus.copies > 0 || observed.rebalance.isRequested
         {
             blockers.append(
                 Blocker(
