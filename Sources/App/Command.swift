@@ -170,9 +170,9 @@ enum Command: String, CaseIterable, Sendable {
         case .adopt:
             """
             After Postgres was restored from a backup, objects that were written since are on the backends and in no row:
-            'sluice inventory' finds them. This takes them back: each is read in full, verified by its own words, and becomes
-            what its key has, unless the key has something newer. Objects that were deleted or replaced since the backup may
-            come back, too: look at --dry-run first. Once more than one round of the inventory is over, run it before
+            'sluice inventory' finds them. This takes them back: all copies of each are read in full, and it becomes what its
+            key has, unless the key has something newer or the copies differ. Objects that were deleted or replaced since the
+            backup may come back, too: look at --dry-run first. Run it when two rounds of the inventory are over, before
             'sluice confirm-catalog'.
             """
         case .rebalance:

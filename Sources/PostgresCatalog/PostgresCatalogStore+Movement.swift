@@ -257,7 +257,7 @@ extension PostgresCatalogStore: DeletionLedger {
     }
 
     package func reapExpiredWrites(limit: Int) async throws(CatalogError) -> Int {
-        Int(try await write("SELECT reap_writes_v2($1)", [.int4(Int32(limit))]).int4(0, 0))
+        Int(try await write("SELECT reap_writes_v3($1)", [.int4(Int32(limit))]).int4(0, 0))
     }
 
     package func forgetGone(limit: Int) async throws(CatalogError) -> Int {

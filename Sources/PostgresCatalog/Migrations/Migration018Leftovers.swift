@@ -60,23 +60,40 @@ enum Migration018Leftovers {
 
         -- What was being written when the catalog's moment was saved may have been finished since, and acknowledged. Such rows are
         -- let go without a deletion: then what is on the backends is an orphan, kept in quarantine, and may be adopted.
-        CREATE FUNCTION let_go_unfinished() RETURNS void LANGUAGE plpgsql AS $$
+        CREATE FUNCTION let_go(p_copies uuid[]) RETURNS int LANGUAGE plpgsql AS $$
         DECLARE
-            versions uuid[];
+            versions uuid[] := array(SELECT DISTINCT version_id FROM copy WHERE id = ANY (p_copies));
             deltas usage_delta[];
         BEGIN
-            PERFORM 1 FROM upload WHERE state IN ('creating', 'open', 'completing') ORDER BY id FOR NO KEY UPDATE;
-            UPDATE upload SET state = 'aborted', changed_at = clock_timestamp() WHERE state IN ('creating', 'open', 'completing');
-            versions := array(SELECT DISTINCT version_id FROM copy WHERE state = 'writing');
             PERFORM 1 FROM version WHERE id = ANY (versions) ORDER BY id FOR NO KEY UPDATE;
             PERFORM 1 FROM copy WHERE version_id = ANY (versions) ORDER BY id FOR NO KEY UPDATE;
             WITH changed AS (
                 UPDATE copy SET state = 'doomed', lease_token = NULL, lease_until = NULL, delete_not_before = 'infinity'
-                WHERE version_id = ANY (versions) AND state = 'writing' RETURNING id, backend_id, bytes)
+                WHERE id = ANY (p_copies) AND state = 'writing' RETURNING id, backend_id, bytes)
             SELECT coalesce(array_agg(usage_step(id, backend_id, 'writing', bytes, 'gone', bytes)), '{}') INTO deltas FROM changed;
-            UPDATE copy SET state = 'gone' WHERE version_id = ANY (versions) AND state = 'doomed' AND delete_not_before = 'infinity';
+            UPDATE copy SET state = 'gone' WHERE id = ANY (p_copies) AND state = 'doomed' AND delete_not_before = 'infinity';
             PERFORM end_unwritten(versions);
             PERFORM apply_usage(deltas);
+            RETURN cardinality(deltas);
+        END $$;
+
+        -- Writes that were under way before a silence of more than a minute: the database may have been restored, which
+        -- nothing has shown yet.
+        CREATE FUNCTION reap_writes_v3(p_limit int) RETURNS int LANGUAGE plpgsql AS $$
+        DECLARE
+            born timestamptz;
+            kept int := 0;
+        BEGIN
+            SELECT max(x.since) INTO born FROM (
+                SELECT a.since, (SELECT max(p.until) FROM alive p WHERE p.since < a.since) AS before FROM alive a
+                UNION ALL SELECT pg_postmaster_start_time(), (SELECT max(until) FROM alive)) x
+            WHERE x.since > x.before + interval '1 minute';
+            IF born IS NOT NULL THEN
+                kept := let_go(array(
+                    SELECT c.id FROM copy c WHERE c.state = 'writing' AND c.upload_id IS NULL AND c.backend_upload_id IS NULL
+                        AND c.lease_until < clock_timestamp() AND c.created_at < born LIMIT p_limit));
+            END IF;
+            RETURN kept + reap_writes_v2(p_limit);
         END $$;
 
         CREATE FUNCTION halt_v2(p_evidence text, p_newest bigint) RETURNS void LANGUAGE plpgsql AS $$
@@ -85,7 +102,10 @@ enum Migration018Leftovers {
             PERFORM 1 FROM safeguard FOR NO KEY UPDATE;
             was_halted := halted();
             PERFORM halt_v1(p_evidence, p_newest);
-            IF NOT was_halted THEN PERFORM let_go_unfinished(); END IF;
+            IF was_halted THEN RETURN; END IF;
+            PERFORM 1 FROM upload WHERE state IN ('creating', 'open', 'completing') ORDER BY id FOR NO KEY UPDATE;
+            UPDATE upload SET state = 'aborted', changed_at = clock_timestamp() WHERE state IN ('creating', 'open', 'completing');
+            PERFORM let_go(array(SELECT id FROM copy WHERE state = 'writing'));
         END $$;
 
         -- What is left of those that are gone already.

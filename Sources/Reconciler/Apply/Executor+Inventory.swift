@@ -11,7 +11,8 @@ extension Executor {
     ) async throws(CatalogError) {
         let usual = limits.inventoryInterval(quarantine: desired.fleet.safety.orphanQuarantine)
         // An operator waits to see what a catalog that went back in time does not know.
-        let interval = observed.safeguard.halt == nil ? usual : min(usual, limits.inventoryIntervalHalted)
+        let isPressing = observed.safeguard.halt != nil ? true : try await isAfterSilence(observed)
+        let interval = isPressing ? min(usual, limits.inventoryIntervalHalted) : usual
         for record in observed.fleet.backends {
             guard let store = context.stores[record.id], observed.isConfirmed(record), !record.isAbandoned else {
                 continue
@@ -27,6 +28,14 @@ extension Executor {
             guard let store = context.stores[record.id] else { continue }
             try await doomOrphans(record, store, desired.fleet.safety, observed, &outcome)
         }
+    }
+
+    /// In the first minutes after the database was silent or started: if it was restored, objects tell that nothing else tells.
+    private func isAfterSilence(_ observed: ObservedState) async throws(CatalogError) -> Bool {
+        guard let moment = observed.pace.moment, let last = try await ledgers.safeguard.lifetimes().last else {
+            return false
+        }
+        return moment - max(0, last.since) < ReconcilerLimits.silenceWatch.microseconds
     }
 
     /// Whether all orphans that were seen twice are from times that the catalog lived through. A crash of Postgres loses intents

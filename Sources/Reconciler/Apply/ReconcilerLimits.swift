@@ -37,6 +37,8 @@ package struct ReconcilerLimits: Sendable {
     /// How often the catalog says that it is alive, and how long it may have gone on behind that when it crashed.
     package static let alivePause: Duration = .seconds(20)
     package static let aliveTolerance: Duration = .seconds(30)
+    /// For so long after a silence of the catalog the backends are looked through minute by minute.
+    package static let silenceWatch: Duration = .seconds(300)
     package init() {}
 
     /// Between the beginnings of two rounds through a backend: a day, or as often as a short quarantine asks, so that an orphan
