@@ -33,13 +33,6 @@ extension Executor {
             }
         }
 
-        var hinders: Bool {
-            switch self {
-            case .failed, .ceilingReached: true
-            case .done, .blocked, .idle, .paused: false
-            }
-        }
-
         /// More of the same would end in the same way.
         var endsScope: Bool {
             switch self {

@@ -18,12 +18,15 @@ extension Executor {
         let now = pass.planner.rebalance(try await ledgers.fleet.snapshot().usage)
         var moved = Plan.Effect()
         var isHindered = false
+        let failuresBefore = outcome.failures
         for step in now.steps where !pass.time.isOver && !isHindered {
             let done = try await carry(step, pass, token, &outcome)
             moved.add(done.moved.copies, done.moved.bytes)
             isHindered = done.isHindered
         }
-        let isFinished = request.isRequested && moved.copies == 0 && !isHindered && !pass.time.isOver
+        // What failed waits for a while; the pass that finds nothing else ends the request.
+        let hasFailed = outcome.failures > failuresBefore
+        let isFinished = request.isRequested && moved.copies == 0 && !isHindered && !hasFailed && !pass.time.isOver
         try await ledgers.rebalance.endRebalance(
             token: token, copies: moved.copies, bytes: moved.bytes.value, finishesRequest: isFinished)
         guard moved.copies > 0 || isFinished, let utilisation = now.utilisation else { return }
@@ -70,12 +73,14 @@ extension Executor {
                     outcome.movedBytes += Int64(copies) * one.placed.version.size
                     outcome.doomed += doomed
                 }
-                // Without a row for a later attempt: what cannot move now need not move.
-                try await ledgers.moves.release(one.placed.version.id, token: token, retryAfter: nil, evidence: nil)
+                // What failed stands back, so that it is not in the way of the others.
+                let pause: Duration? = if case .failed = result { limits.workBackoff } else { nil }
+                try await ledgers.moves.release(
+                    one.placed.version.id, token: token, retryAfter: pause, evidence: "rebalance")
             }
             moved.add(effect.copies, effect.bytes)
             // A copy more that cannot become one less is no rebalancing.
-            let isHindered = results.contains { $0.1.hinders }
+            let isHindered = results.contains { if case .ceilingReached = $0.1 { true } else { false } }
             if isHindered || effect.copies == 0 { return (moved, isHindered) }
         }
         return (moved, false)
