@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 
 import postgres_proxy
@@ -24,7 +25,8 @@ class Chaos:
 
     def one(self):
         kinds = [
-            "kill a gateway", "stop a gateway", "kill Postgres", "end connections of Postgres", "fail a backend", "fail a backend",
+            "kill a gateway", "stop a gateway", "kill Postgres", "end connections of Postgres", "make Postgres read-only",
+            "fail a backend", "fail a backend",
             "fail a backend", "take a disk away", "drain", "undrain", "change the factor",
         ]
         # These wait for their requests in the background, so that they meet the other faults.
@@ -32,7 +34,7 @@ class Chaos:
             kinds += ["fail a connection of Postgres"] * 8
         kind = self.random.choice(kinds)
         self.counts[kind] += 1
-        getattr(self, kind.replace(" ", "_"))()
+        getattr(self, kind.replace(" ", "_").replace("-", "_"))()
 
     def kill_a_gateway(self):
         index = self.random.randrange(len(self.fleet.gateways))
@@ -53,6 +55,18 @@ class Chaos:
     def end_connections_of_Postgres(self):
         with contextlib.suppress(RuntimeError):
             self.fleet.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")
+
+    def make_Postgres_read_only(self):
+        """As a standby is, or a server whose disk is full: it reads, and refuses what writes."""
+        def switch(value):
+            subprocess.run(
+                ["psql", "-qAtX", self.fleet.url, "-c", f"ALTER SYSTEM SET default_transaction_read_only = {value}", "-c", "SELECT pg_reload_conf()"],
+                env={**os.environ, "PGOPTIONS": "-c default_transaction_read_only=off"}, capture_output=True, check=True)
+        try:
+            switch("on")
+            time.sleep(self.random.uniform(1, 8))
+        finally:
+            switch("off")
 
     def fail_a_connection_of_Postgres(self, edits=True):
         mode = self.random.choice(self.fleet.postgres_modes)
