@@ -71,6 +71,19 @@ final class Instance: Sendable {
         }
     }
 
+    /// What is known and what is there, the backends opened as the spec declares them. Changes nothing.
+    func observe(_ desired: DesiredState) async throws(CommandFailure) -> ObservedState {
+        _ = try await openFleet(desired)
+        return try await Instance.catalogCall { () async throws(CatalogError) in try await observer.observe() }
+    }
+
+    /// Opens the backends that the catalog knows, as the spec declares them.
+    func openFleet(_ desired: DesiredState) async throws(CommandFailure) -> FleetSnapshot {
+        let fleet = try await Instance.catalogCall { () async throws(CatalogError) in try await catalog.snapshot() }
+        await registry.update(fleet, desired)
+        return fleet
+    }
+
     func transferContext(_ fleet: FleetSnapshot?) -> TransferContext {
         let prefixes = (fleet?.backends ?? []).map { ($0.id, $0.spec.keyPrefix) }
         return TransferContext(

@@ -1,4 +1,5 @@
 import Glibc
+import HTTP
 import Telemetry
 
 /// A command-line option with a value, and where else its value may come from.
@@ -127,6 +128,11 @@ struct Invocation: Sendable {
                 .usage, "--region \(name) is not a region: small letters, digits and hyphens, as in eu-central-1")
         }
         return name
+    }
+
+    /// For commands that work before the operator's eyes.
+    func terminalLogger() throws(CommandFailure) -> Logger {
+        Logger(level: try logLevel(), now: { SystemClock.now().rfc3339 }, sink: Terminal.say)
     }
 
     func logLevel() throws(CommandFailure) -> LogLevel {

@@ -153,10 +153,11 @@ extension PostgresCatalogStore: UploadLedger {
         }
     }
 
-    package func abort(_ id: UploadID, object: ObjectName, force: Bool) async throws(CatalogError) -> Bool {
+    package func abort(_ id: UploadID, object: ObjectName) async throws(CatalogError) -> Bool {
         try await write(
-            "SELECT abort_upload_v1($1,$2,$3,$4)",
-            [.uuid(id.raw.uuid), .int4(object.bucket.raw), .text(object.key), .bool(force)]
+            // The last argument: also one that is being completed.
+            "SELECT abort_upload_v1($1,$2,$3,true)",
+            [.uuid(id.raw.uuid), .int4(object.bucket.raw), .text(object.key)]
         ).bool(0, 0)
     }
 

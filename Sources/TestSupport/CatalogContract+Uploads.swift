@@ -50,7 +50,7 @@ extension CatalogContract {
             try expect(try await stores.uploads.record(again, of: intent.id, reserved: 150))
             try expectEqual(try await writing(), 150, "a part that is sent again replaces the one before it")
             try expectEqual(try await scene.usage("b").writing.bytes.value, 150)
-            _ = try await stores.uploads.abort(intent.id, object: intent.write.object, force: false)
+            _ = try await stores.uploads.abort(intent.id, object: intent.write.object)
             try expectEqual(try await stores.uploads.reserve(1, for: intent.id), .noSuchUpload)
         },
         CatalogPromise("an upload takes parts, completes once, and answers a repeated Complete alike") { stores in
@@ -138,15 +138,13 @@ extension CatalogContract {
             try expectEqual(
                 try unwrap(try await stores.uploads.find(intent.id, object: intent.write.object)).state, .open)
         },
-        CatalogPromise(
-            "an aborted upload dooms its copies and takes no part; one that completes is aborted only by force"
-        ) { stores in
+        CatalogPromise("an aborted upload dooms its copies and takes no part, and its Complete loses") { stores in
             let scene = try await CatalogScene.open(stores)
             let (intent, copies) = try await begin(scene)
             let object = intent.write.object
-            try expectEqual(try await stores.uploads.abort(intent.id, object: scene.name("other"), force: true), false)
-            try expectEqual(try await stores.uploads.abort(intent.id, object: object, force: false), true)
-            try expectEqual(try await stores.uploads.abort(intent.id, object: object, force: false), false)
+            try expectEqual(try await stores.uploads.abort(intent.id, object: scene.name("other")), false)
+            try expectEqual(try await stores.uploads.abort(intent.id, object: object), true)
+            try expectEqual(try await stores.uploads.abort(intent.id, object: object), false)
             try expectEqual(try await stores.uploads.record(part(scene, 1, on: copies), of: intent.id), false)
             try expectEqual(
                 try await stores.uploads.beginComplete(intent.id, object: object, chosen: []), .noSuchUpload)
@@ -156,8 +154,7 @@ extension CatalogContract {
             _ = try await stores.uploads.record(only, of: second.id)
             _ = try await stores.uploads.beginComplete(
                 second.id, object: second.write.object, chosen: [ChosenPart(number: 1, etag: only.etag)])
-            try expectEqual(try await stores.uploads.abort(second.id, object: second.write.object, force: false), false)
-            try expectEqual(try await stores.uploads.abort(second.id, object: second.write.object, force: true), true)
+            try expectEqual(try await stores.uploads.abort(second.id, object: second.write.object), true)
             var commit = scene.commit(second.write)
             (commit.upload, commit.size) = (second.id, 100)
             try expectEqual(try await stores.writes.commit(commit), .fenceLost)
@@ -201,7 +198,7 @@ extension CatalogContract {
             var expected: [(String, UploadID)] = []
             for key in ["b", "a/1", "a/2", "a/2", "c"] { expected.append((key, try await begin(scene, key).0.id)) }
             let aborted = try await begin(scene, "a/3").0
-            _ = try await stores.uploads.abort(aborted.id, object: aborted.write.object, force: false)
+            _ = try await stores.uploads.abort(aborted.id, object: aborted.write.object)
             expected.sort { $0.0 != $1.0 ? $0.0 < $1.0 : $0.1 < $1.1 }
             let all = try await stores.uploads.list(UploadQuery(bucket: scene.bucket, limit: 100))
             try expectEqual(all.map(\.id), expected.map(\.1))

@@ -126,8 +126,8 @@ extension MemoryCatalog: UploadLedger {
     ) async throws(CatalogError) -> BeginCompleteOutcome {
         try run(.beginComplete) { (tables) throws(CatalogError) in tables.beginComplete(id, object, chosen) }
     }
-    package func abort(_ id: UploadID, object: ObjectName, force: Bool) async throws(CatalogError) -> Bool {
-        try run(.abortUpload) { (tables) throws(CatalogError) in try tables.abort(id, object, force: force) }
+    package func abort(_ id: UploadID, object: ObjectName) async throws(CatalogError) -> Bool {
+        try run(.abortUpload) { (tables) throws(CatalogError) in try tables.abort(id, object) }
     }
     package func list(_ query: UploadQuery) async throws(CatalogError) -> [Upload] {
         try run(.listUploads) { (tables) throws(CatalogError) in tables.list(query) }

@@ -26,7 +26,7 @@ extension CatalogTables {
         if known.isDeclared { return .declared }
         if objects.values.contains(where: { $0.name.bucket == id && $0.current != nil }) { return .notEmpty }
         let open = uploads.values.filter { $0.object.bucket == id }.sorted { $0.id < $1.id }
-        for upload in open { _ = try abort(upload.id, upload.object, force: true) }
+        for upload in open { _ = try abort(upload.id, upload.object) }
         buckets[id] = BucketRecord(
             id: id, name: "\(known.name)/\(id.raw)", isDeclared: false, createdAt: known.createdAt)
         return .deleted

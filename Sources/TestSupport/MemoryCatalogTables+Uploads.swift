@@ -115,11 +115,10 @@ extension CatalogTables {
         return find(id, object).map { .proceed($0, parts) } ?? .noSuchUpload
     }
 
-    package mutating func abort(_ id: UploadID, _ object: ObjectName, force: Bool) throws(CatalogError) -> Bool {
+    package mutating func abort(_ id: UploadID, _ object: ObjectName) throws(CatalogError) -> Bool {
         guard let row = uploads[id], ObjectAddress(row.object) == ObjectAddress(object) else { return false }
         switch row.state {
-        case .creating, .open: break
-        case .completing: guard force else { return false }
+        case .creating, .open, .completing: break
         case .completed, .aborted: return false
         }
         change(id, to: .aborted)
@@ -147,7 +146,7 @@ extension CatalogTables {
                 }
         }
         var aborted = 0
-        for row in stale.sorted(by: { $0.id < $1.id }).prefix(limit) where try abort(row.id, row.object, force: true) {
+        for row in stale.sorted(by: { $0.id < $1.id }).prefix(limit) where try abort(row.id, row.object) {
             aborted += 1
         }
         return aborted

@@ -39,7 +39,7 @@ package enum CatalogCall: Sendable, Equatable {
     case reservePart(Int64, UploadID)
     case recordPart(UploadPart, UploadID, reserved: Int64)
     case beginComplete(UploadID, ObjectName, [ChosenPart])
-    case abortUpload(UploadID, ObjectName, isForced: Bool)
+    case abortUpload(UploadID, ObjectName)
     case abortStale
     case abandon(BackendID, soleCopiesMax: Int64)
     case endAbandoned(BackendID)

@@ -15,6 +15,7 @@ package enum SimulatedSight: String, Sendable, CaseIterable {
     case uploadCompleted
     case uploadCompletedAgain
     case uploadAborted
+    case uploadAbortedInComplete
     case uploadExpired
     case uploadForgottenByBackend
     case uploadAbortedOnBackend

@@ -43,7 +43,7 @@ struct SimulatedUploadCreator: SimulatedActor {
                     .backend($0.backend, .createUpload(name: $0.physicalKey))
                 }
             case .record(let opened): return [.catalog(.openUpload(upload.id, opened))]
-            case .abort: return [.catalog(.abortUpload(upload.id, upload.object, isForced: true))]
+            case .abort: return [.catalog(.abortUpload(upload.id, upload.object))]
             case .finish(let result):
                 self.result = result
                 return []

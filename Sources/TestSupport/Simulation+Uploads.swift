@@ -23,9 +23,10 @@ extension Simulation {
             let outcome = tables.beginComplete(id, object, chosen)
             if case .alreadyCompleted = outcome { see(.uploadCompletedAgain) }
             return .begun(outcome)
-        case .abortUpload(let id, let object, let isForced):
-            let isAborted = try tables.abort(id, object, force: isForced)
-            if isAborted, !isForced { see(.uploadAborted) }
+        case .abortUpload(let id, let object):
+            let isCompleting = tables.find(id, object)?.state == .completing
+            let isAborted = try tables.abort(id, object)
+            if isAborted { see(isCompleting ? .uploadAbortedInComplete : .uploadAborted) }
             return .held(isAborted)
         case .abortStale:
             guard ablation != .staleUploads else { return .done }
@@ -99,7 +100,7 @@ extension Simulation {
             spawn(
                 SimulatedCompleter(
                     upload, chosen: chosen, guesses: ablation == .guessedComplete, isCareless: ablation == .anyPart))
-        default: spawn(SimulatedTransaction(.abortUpload(upload.id, upload.object, isForced: false)))
+        default: spawn(SimulatedTransaction(.abortUpload(upload.id, upload.object)))
         }
     }
 

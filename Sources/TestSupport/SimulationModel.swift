@@ -126,7 +126,7 @@ struct SimulationModel: Sendable {
     }
 
     private mutating func ended(_ transaction: SimulatedTransaction, _ startedAt: Int) -> String? {
-        if case .abortUpload(let id, _, _) = transaction.call { return ended(abortOf: id, transaction.answer) }
+        if case .abortUpload(let id, _) = transaction.call { return ended(abortOf: id, transaction.answer) }
         guard case .delete(let object) = transaction.call else { return nil }
         switch transaction.answer {
         case .success:

@@ -48,7 +48,7 @@ package struct UploadDriver: Sendable {
                 case .record(let opened):
                     effects += machine.handle(.recorded(try await uploads.open(id, backendUploadIDs: opened)))
                 case .abort:
-                    _ = try await uploads.abort(id, object: request.object, force: true)
+                    _ = try await uploads.abort(id, object: request.object)
                     effects += machine.handle(.aborted)
                 }
             } catch {
@@ -234,10 +234,5 @@ package struct UploadDriver: Sendable {
         } catch {
             return call.parts == nil ? .lookFailed(copy.copy, error) : .completeFailed(copy.copy, error)
         }
-    }
-
-    /// Dooms the copies by the fence; the bytes and the backends' uploads go with the deleter.
-    package func abort(_ id: UploadID, object: ObjectName) async throws(CatalogError) -> Bool {
-        try await uploads.abort(id, object: object, force: false)
     }
 }

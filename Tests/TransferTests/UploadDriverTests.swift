@@ -202,7 +202,7 @@ import Transfer
         let id = try await create(fleet)
         let upload = try #require(try await fleet.catalog.find(id, object: fleet.object("k")))
         try await putAll(fleet, id)
-        #expect(try await driver(fleet).abort(id, object: fleet.object("k")))
+        #expect(try await fleet.catalog.abort(id, object: fleet.object("k")))
         let late = await driver(fleet).putPart(
             upload, number: 4, size: 4, requirement: WriteRequirement(ack: 2, minAck: 1),
             body: HashingBody(Bytes("late")))

@@ -44,10 +44,7 @@ struct AdoptCommand {
         defer { instance.close() }
         let spec = try await source.loaded()
         try await instance.requireSchema()
-        let fleet = try await Instance.catalogCall { () async throws(CatalogError) in
-            try await instance.catalog.snapshot()
-        }
-        await instance.registry.update(fleet, spec.desired)
+        let fleet = try await instance.openFleet(spec.desired)
         var backend: BackendID?
         if let name = invocation.operands.first {
             guard let record = fleet.backend(name) else {
@@ -167,33 +164,26 @@ struct AdoptCommand {
         case .outdated:
             tally.outdated += 1
             return
-        case .notOurs where orphan.isUpload || orphan.isForeign: return
-        case .notOurs:
+        default:
+            guard let reason = AdoptCommand.obstacle(to: orphan, result) else { return }
             tally.left += 1
-            verb = "left (not ours)"
-        case .seenOnce:
-            tally.left += 1
-            verb = "left (seen once; 'sluice inventory' shows the next round)"
-        case .closed:
-            tally.left += 1
-            verb = "left (its backend takes nothing back: not declared, or drained)"
-        case .notOrphan: return
-        case .conflict:
-            tally.left += 1
-            verb = "left (its copies differ, and nothing says which is right)"
-        case .unproven(let silent):
-            tally.left += 1
-            verb = "left (nothing vouches for it; \(silent.joined(separator: ", ")) may have another copy)"
-        case .noSuchBucket(let name):
-            tally.left += 1
-            verb = "left (bucket \(name) is not declared)"
-        case .unreadable(let evidence):
-            tally.left += 1
-            verb = "left (cannot be read: \(evidence))"
-        case .damaged(let evidence):
-            tally.left += 1
-            verb = "left (damaged: \(evidence))"
+            verb = "left (\(reason))"
         }
         Terminal.print("\(backend)  \(verb)  \(ByteCount(orphan.bytes))  \(orphan.name)")
+    }
+
+    /// Why an orphan was left where it is; nil for what was taken back, and for what is nobody's loss.
+    private static func obstacle(to orphan: Orphan, _ result: AdoptionResult) -> String? {
+        switch result {
+        case .adopted, .copyAdded, .outdated, .notOrphan: nil
+        case .notOurs: orphan.isUpload || orphan.isForeign ? nil : "not ours"
+        case .seenOnce: "seen once; 'sluice inventory' shows the next round"
+        case .closed: "its backend takes nothing back: not declared, or drained"
+        case .conflict: "its copies differ, and nothing says which is right"
+        case .unproven(let silent): "nothing vouches for it; \(silent.joined(separator: ", ")) may have another copy"
+        case .noSuchBucket(let name): "bucket \(name) is not declared"
+        case .unreadable(let evidence): "cannot be read: \(evidence)"
+        case .damaged(let evidence): "damaged: \(evidence)"
+        }
     }
 }

@@ -24,13 +24,7 @@ struct AdviceCommand {
             throw CommandFailure(.usage, "\(invocation.command.rawValue) needs the name of a backend")
         }
         let desired = try await SpecSource(path: try invocation.required(.spec), pool: instance.pool).loaded().desired
-        let observed: ObservedState
-        do throws(CatalogError) {
-            await instance.registry.update(try await instance.catalog.snapshot(), desired)
-            observed = try await instance.observer.observe()
-        } catch {
-            throw Instance.failure(error)
-        }
+        let observed = try await instance.observe(desired)
         guard let record = observed.fleet.backend(name) else {
             let hint = Spelling.nearest(name, observed.fleet.backends.map(\.name)).map { "; did you mean \($0)?" } ?? ""
             throw CommandFailure(.failure, "there is no backend \(name)\(hint)")

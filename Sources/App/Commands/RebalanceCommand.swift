@@ -16,8 +16,7 @@ struct RebalanceCommand {
 
     init(_ invocation: Invocation, _ loops: LoopGroup) throws(CommandFailure) {
         self.invocation = invocation
-        let logger = Logger(level: try invocation.logLevel(), now: { SystemClock.now().rfc3339 }, sink: Terminal.say)
-        instance = try Instance(invocation, loops: loops, logger: logger)
+        instance = try Instance(invocation, loops: loops, logger: try invocation.terminalLogger())
         source = SpecSource(path: try invocation.required(.spec), pool: instance.pool)
     }
 
@@ -54,12 +53,9 @@ struct RebalanceCommand {
 
     /// What a request would move now.
     private func dryRun(_ desired: DesiredState) async throws(CommandFailure) -> ExitCode {
-        let plan = try await Instance.catalogCall { () async throws(CatalogError) in
-            await instance.registry.update(try await instance.catalog.snapshot(), desired)
-            var observed = try await instance.observer.observe()
-            observed.rebalance = RebalanceRecord(requestedAt: observed.pace.moment ?? 0)
-            return FleetPlanner(desired: desired, observed: observed).plan()
-        }
+        var observed = try await instance.observe(desired)
+        observed.rebalance = RebalanceRecord(requestedAt: observed.pace.moment ?? 0)
+        let plan = FleetPlanner(desired: desired, observed: observed).plan()
         Terminal.print(PlanTextRenderer.rebalance(plan.rebalance))
         if plan.rebalance.utilisation == nil { throw RebalanceCommand.waits }
         return .ok

@@ -16,7 +16,7 @@ struct ReconcileCommand {
 
     init(_ invocation: Invocation, _ loops: LoopGroup) throws(CommandFailure) {
         self.invocation = invocation
-        let logger = Logger(level: try invocation.logLevel(), now: { SystemClock.now().rfc3339 }, sink: Terminal.say)
+        let logger = try invocation.terminalLogger()
         instance = try Instance(invocation, loops: loops, logger: invocation.has(.dryRun) ? .silent : logger)
         path = try invocation.required(.spec)
         source = SpecSource(path: path, pool: instance.pool)
@@ -80,16 +80,7 @@ struct ReconcileCommand {
         guard try await instance.hasSchema() else {
             return FleetPlanner(desired: desired, observed: .nothing).plan()
         }
-        return try await planned(desired)
-    }
-
-    private func planned(_ desired: DesiredState) async throws(CommandFailure) -> Plan {
-        do throws(CatalogError) {
-            await instance.registry.update(try await instance.catalog.snapshot(), desired)
-            return FleetPlanner(desired: desired, observed: try await instance.observer.observe()).plan()
-        } catch {
-            throw Instance.failure(error)
-        }
+        return FleetPlanner(desired: desired, observed: try await instance.observe(desired)).plan()
     }
 
     private func converge(_ spec: LoadedSpec, parent: Int64? = nil) async throws(CommandFailure) -> ExitCode {

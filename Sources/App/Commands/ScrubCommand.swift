@@ -16,8 +16,7 @@ struct ScrubCommand {
 
     init(_ invocation: Invocation, _ loops: LoopGroup) throws(CommandFailure) {
         self.invocation = invocation
-        let logger = Logger(level: try invocation.logLevel(), now: { SystemClock.now().rfc3339 }, sink: Terminal.say)
-        instance = try Instance(invocation, loops: loops, logger: logger)
+        instance = try Instance(invocation, loops: loops, logger: try invocation.terminalLogger())
         source = SpecSource(path: try invocation.required(.spec), pool: instance.pool)
     }
 
@@ -25,10 +24,7 @@ struct ScrubCommand {
         defer { instance.close() }
         let spec = try await source.loaded()
         try await instance.requireSchema()
-        let fleet = try await Instance.catalogCall { () async throws(CatalogError) in
-            try await instance.catalog.snapshot()
-        }
-        await instance.registry.update(fleet, spec.desired)
+        let fleet = try await instance.openFleet(spec.desired)
         var backends = fleet.backends
         if let name = invocation.operands.first {
             backends = backends.filter { $0.name == name }

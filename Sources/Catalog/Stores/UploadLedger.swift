@@ -124,9 +124,9 @@ package protocol UploadLedger: Sendable {
     /// `open → completing`, or again from `completing` with the same list. `chosen` is (number, ETag) in order.
     func beginComplete(_ id: UploadID, object: ObjectName, chosen: [ChosenPart]) async throws(CatalogError)
         -> BeginCompleteOutcome
-    /// Dooms the copies by the fence of the write protocol. False if there was nothing to abort; a `completing` upload is
-    /// aborted only with `force`.
-    func abort(_ id: UploadID, object: ObjectName, force: Bool) async throws(CatalogError) -> Bool
+    /// Dooms the copies by the fence of the write protocol. Also while it is being completed: its Complete then
+    /// loses by the fence. False if there was nothing to abort.
+    func abort(_ id: UploadID, object: ObjectName) async throws(CatalogError) -> Bool
     /// Open uploads of a bucket, by key and then id, after the marker.
     func list(_ query: UploadQuery) async throws(CatalogError) -> [Upload]
 }

@@ -79,7 +79,7 @@ extension GatewayOperations {
         guard let id = ID128(base32: text).map(UploadID.init) else { throw .transfer(.noSuchUpload) }
         // Also while a Complete is under way, which then ends at the fence: one that can never succeed would hold its bytes for days.
         let aborted = try await catalogCall { () async throws(CatalogError) in
-            try await services.uploads.abort(id, object: target.object, force: true)
+            try await services.uploads.abort(id, object: target.object)
         }
         guard aborted else { throw .transfer(.noSuchUpload) }
         return .empty(.noContent)

@@ -118,33 +118,26 @@ extension Executor {
     func settle(
         _ claimed: ClaimedVersion, _ result: WorkResult, _ token: LeaseToken, _ outcome: inout PassOutcome
     ) async throws(CatalogError) {
-        let version = claimed.placed.version.id
+        let version = claimed.placed.version
+        let later = min(limits.workBackoff * (1 << min(claimed.attempts, 10)), limits.workBackoffMax)
+        var pause: (after: Duration, evidence: String)?
         switch result {
-        case .done(let moved, let doomed):
-            outcome.moved += moved
-            outcome.movedBytes += Int64(moved) * claimed.placed.version.size
-            outcome.doomed += doomed
-            try await ledgers.moves.release(version, token: token, retryAfter: nil, evidence: nil)
-        case .paused:
-            outcome.isUnfinished = true
-            try await ledgers.moves.release(version, token: token, retryAfter: nil, evidence: nil)
-        case .blocked:
-            try await ledgers.moves.release(
-                version, token: token, retryAfter: limits.workBackoff, evidence: "blocked")
-        case .idle:
-            let pause = min(limits.workBackoff * (1 << min(claimed.attempts, 10)), limits.workBackoffMax)
-            try await ledgers.moves.release(version, token: token, retryAfter: pause, evidence: "nothing to do")
-        case .ceilingReached(let moved):
-            outcome.moved += moved
-            outcome.movedBytes += Int64(moved) * claimed.placed.version.size
-            try await ledgers.moves.release(version, token: token, retryAfter: nil, evidence: nil)
+        case .done(let moved, let doomed): outcome.count(moved: moved, of: version, doomed: doomed)
+        case .ceilingReached(let moved): outcome.count(moved: moved, of: version)
+        case .paused: outcome.isUnfinished = true
+        case .blocked: pause = (limits.workBackoff, "blocked")
+        case .idle: pause = (later, "nothing to do")
         case .failed(let evidence):
-            outcome.failures += 1
-            logger.warning(
-                "cannot move a copy", [("version", .string(version.description)), ("error", .string(evidence))])
-            let backoff = min(limits.workBackoff * (1 << min(claimed.attempts, 10)), limits.workBackoffMax)
-            try await ledgers.moves.release(version, token: token, retryAfter: backoff, evidence: evidence)
+            noteFailure(evidence, version, &outcome)
+            pause = (later, evidence)
         }
+        try await ledgers.moves.release(version.id, token: token, retryAfter: pause?.after, evidence: pause?.evidence)
+    }
+
+    func noteFailure(_ evidence: String, _ version: Version, _ outcome: inout PassOutcome) {
+        outcome.failures += 1
+        logger.warning(
+            "cannot move a copy", [("version", .string(version.id.description)), ("error", .string(evidence))])
     }
 
     private func trim(_ claimed: ClaimedVersion, _ pass: MovementPass) async -> WorkResult {

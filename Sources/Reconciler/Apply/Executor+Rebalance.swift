@@ -62,19 +62,16 @@ extension Executor {
             var effect = Plan.Effect()
             for (one, result) in results {
                 if case .done(let copies, _) = result, copies > 0 { effect.add(1, ByteCount(one.placed.version.size)) }
-                if case .failed(let evidence) = result {
-                    outcome.failures += 1
-                    logger.warning(
-                        "cannot move a copy",
-                        [("version", .string(one.placed.version.id.description)), ("error", .string(evidence))])
+                var pause: Duration?
+                switch result {
+                case .done(let copies, let doomed):
+                    outcome.count(moved: copies, of: one.placed.version, doomed: doomed)
+                case .failed(let evidence):
+                    noteFailure(evidence, one.placed.version, &outcome)
+                    // It stands back, so that it is not in the way of the others.
+                    pause = limits.workBackoff
+                case .ceilingReached, .blocked, .idle, .paused: break
                 }
-                if case .done(let copies, let doomed) = result {
-                    outcome.moved += copies
-                    outcome.movedBytes += Int64(copies) * one.placed.version.size
-                    outcome.doomed += doomed
-                }
-                // What failed stands back, so that it is not in the way of the others.
-                let pause: Duration? = if case .failed = result { limits.workBackoff } else { nil }
                 try await ledgers.moves.release(
                     one.placed.version.id, token: token, retryAfter: pause, evidence: "rebalance")
             }

@@ -52,6 +52,12 @@ package struct PassOutcome: Sendable, Equatable {
     package var unknownObjects: [BackendID: UnknownObjects] = [:]
     package var hasProgressed: Bool { moved + doomed + deleted + phaseSteps > 0 }
 
+    mutating func count(moved copies: Int, of version: Version, doomed: Int = 0) {
+        moved += copies
+        movedBytes += Int64(copies) * version.size
+        self.doomed += doomed
+    }
+
     package static func += (a: inout PassOutcome, b: PassOutcome) {
         a.moved += b.moved
         a.movedBytes += b.movedBytes

@@ -250,12 +250,10 @@ package struct ReconcileLoop: Sendable {
         while true {
             let (plan, outcome) = try await step(desired)
             if !outcome.hasProgressed, !outcome.isUnfinished {
-                let waits =
-                    plan.phases.contains { $0.to != .retired } || plan.doomed.copies > 0
-                    || plan.drains.contains { $0.move.copies + $0.drop.copies > 0 }
-                let isWaiting = waits || plan.repair.copies > 0 || hasOpenDrain(desired, plan)
                 if !plan.blockers.isEmpty { return .blocked(plan.blockers) }
-                if !isWaiting, !plan.phases.contains(where: { $0.to == .retired }) { return .converged }
+                let isWaiting =
+                    !plan.phases.isEmpty || !plan.drains.isEmpty || plan.repair.copies > 0 || plan.doomed.copies > 0
+                if !isWaiting { return .converged }
             }
             guard elapsed() < deadline else { return .timedOut }
             if !outcome.hasProgressed, !outcome.isUnfinished {
@@ -263,8 +261,6 @@ package struct ReconcileLoop: Sendable {
             }
         }
     }
-
-    private func hasOpenDrain(_ desired: DesiredState, _ plan: Plan) -> Bool { !plan.drains.isEmpty }
 }
 
 /// A value that several passes share.
