@@ -28,10 +28,12 @@ def converge(fleet, violations):
         eventually("a gateway is ready", lambda index=index: fleet.restart_ended(violations) or fleet.is_ready(index), 90)
 
     def is_converged():
+        is_converged.last = "Postgres does not answer"
         left = fleet.sql("""SELECT (SELECT count(*) FROM copy WHERE state = 'writing' AND upload_id IS NULL),
             (SELECT count(*) FROM copy WHERE state = 'doomed' AND NOT may_arrive_late),
             (SELECT count(*) FROM copy WHERE state = 'live' AND suspect)""")
-        done = subprocess.run([SLUICE, "reconcile", "--dry-run", "--detailed-exitcode"], env=fleet.environment(0), capture_output=True, text=True)
+        is_converged.last = f"{left}, and the dry run does not end"
+        done = subprocess.run([SLUICE, "reconcile", "--dry-run", "--detailed-exitcode"], env=fleet.environment(0), capture_output=True, text=True, timeout=60)
         is_converged.last = f"{left}\n{done.stdout}{done.stderr}"
         return left == "0|0|0" and done.returncode == 0 and "surplus" not in done.stdout
 

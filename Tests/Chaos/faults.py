@@ -10,6 +10,7 @@ import time
 
 import postgres_proxy
 from fault_proxy import MODES
+from fleet import eventually
 
 # Whose requests and answers go wrong, by what their SQL contains; two names are one chain of faults. Empty: any statement.
 POSTGRES_TARGETS = [
@@ -66,7 +67,8 @@ class Chaos:
             switch("on")
             time.sleep(self.random.uniform(1, 8))
         finally:
-            switch("off")
+            # Another fault may have stopped it just now.
+            eventually("Postgres is told to write again", lambda: switch("off") or True)
 
     def fail_a_connection_of_Postgres(self, edits=True):
         mode = self.random.choice(self.fleet.postgres_modes)

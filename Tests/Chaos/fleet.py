@@ -30,12 +30,17 @@ def free_port():
 
 def eventually(what, ask, limit=60):
     deadline = time.monotonic() + limit
+    error = None
     while time.monotonic() < deadline:
-        with contextlib.suppress(Exception):
+        try:
             if ask():
                 return
+            error = None
+        # While processes end and start, whatever asks them may fail in any way.
+        except Exception as one:
+            error = one
         time.sleep(0.1)
-    raise RuntimeError(f"{what} did not happen within {limit} s")
+    raise RuntimeError(f"{what} did not happen within {limit} s" + (f"; {error}" if error else ""))
 
 
 @dataclasses.dataclass
@@ -97,7 +102,7 @@ class Fleet:
         eventually("Postgres is back", lambda: self.start_postgres() or True)
 
     def sql(self, statement):
-        done = subprocess.run(["psql", "-qAtX", "-v", "ON_ERROR_STOP=1", self.url, "-c", statement], capture_output=True, text=True)
+        done = subprocess.run(["psql", "-qAtX", "-v", "ON_ERROR_STOP=1", self.url, "-c", statement], capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
             raise RuntimeError(done.stderr)
         return done.stdout.rstrip("\n")

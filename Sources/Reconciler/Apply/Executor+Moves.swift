@@ -126,7 +126,7 @@ extension Executor {
         case .ceilingReached(let moved): outcome.count(moved: moved, of: version)
         case .paused: outcome.isUnfinished = true
         case .blocked: pause = (limits.workBackoff, "blocked")
-        case .idle: pause = (later, "nothing to do")
+        case .idle: pause = (min(later, limits.workIdleMax), "nothing to do")
         case .failed(let evidence):
             noteFailure(evidence, version, &outcome)
             pause = (later, evidence)
@@ -240,6 +240,8 @@ extension Executor {
         return live.sorted { (cost($0), $0.backend) < (cost($1), $1.backend) }
     }
 
+    /// However many they are, unlike in the gateway: what was not found may not be counted when another copy is dropped next, and the
+    /// marker has just shown that it is the right backend.
     private var suspecting: @Sendable (ReadFinding) async -> Void {
         let objects = ledgers.objects
         let logger = logger
