@@ -44,19 +44,20 @@ final class ReconcileRuntime: Sendable {
         await instance.registry.update(snapshot, desired)
         fleet.set(snapshot)
         let step = try await loop.step(
-            desired, scope: scope, specProblem: specProblem, isInterrupted: isInterrupted)
+            desired, revision: snapshot.revision, scope: scope, specProblem: specProblem, isInterrupted: isInterrupted)
         return (step, snapshot.revision)
     }
 
-    func runUntilConverged(_ desired: DesiredState, within limit: Duration) async throws(CatalogError)
-        -> ConvergenceOutcome
-    {
+    /// - Parameter revision: of the spec
+    func runUntilConverged(
+        _ desired: DesiredState, revision: Int64, within limit: Duration
+    ) async throws(CatalogError) -> ConvergenceOutcome {
         let snapshot = try await instance.catalog.snapshot()
         await instance.registry.update(snapshot, desired)
         fleet.set(snapshot)
         let instance = instance
         do throws(CatalogError) {
-            let outcome = try await loop.runUntilConverged(desired, within: limit) {
+            let outcome = try await loop.runUntilConverged(desired, revision: revision, within: limit) {
                 () async throws(CancellationError) in
                 await instance.flushUsage()
                 try await EventLoop.sleep(for: .seconds(1))

@@ -32,41 +32,47 @@ struct SpecSource: Sendable {
                 + "\n\(errors) error\(errors == 1 ? "" : "s"); nothing was changed")
     }
 
-    /// Accepts the spec in the database, by compare-and-set on the revision that was seen.
+    /// What became of a spec that was proposed.
+    enum Acceptance {
+        case accepted(revision: Int64)
+        /// Another one was accepted since the revision that was to be replaced.
+        case conflict(revision: Int64)
+    }
+
+    /// Accepts the spec in the database, by compare-and-set on a revision.
     ///
-    /// - Parameter parent: the only revision that it may replace; nil: whichever is in force
-    static func accept(
-        _ spec: LoadedSpec, _ ledger: any FleetLedger, by name: String, allowsRollback: Bool, parent: Int64? = nil
-    ) async throws(CommandFailure) -> Int64 {
-        for _ in 0..<5 {
-            let acceptance: SpecAcceptance
-            do throws(CatalogError) {
-                let seen = if let parent { parent } else { try await ledger.snapshot().revision }
-                let proposal = SpecProposal(
-                    desired: spec.desired, digest: spec.digest, redactedText: spec.redactedText, acceptedBy: name,
-                    parent: seen, allowsRollback: allowsRollback)
-                acceptance = try await ledger.accept(proposal)
-            } catch {
-                throw Instance.failure(error)
-            }
-            switch acceptance {
-            case .accepted(let revision), .unchanged(let revision): return revision
-            case .conflict(let current):
-                guard let parent else { continue }
-                throw CommandFailure(
-                    .stale, "revision \(current) was accepted in place of \(parent) meanwhile. Nothing was changed")
-            case .superseded(let current, let acceptedAs):
-                throw CommandFailure(
-                    .stale,
-                    "this spec was accepted before, as revision \(acceptedAs), and superseded; revision \(current) is in force. "
-                        + "If it is to come back: sluice reconcile --allow-rollback, or change the file")
-            case .refused(.retiringCannotReturn(let backend)), .refused(.nameRetired(let backend)):
-                throw CommandFailure(
-                    .blocked,
-                    "backend \(backend) is being retired, which cannot be undone; declare a new one under another name")
-            }
+    /// - Parameter parent: the only revision that it may replace: what was in force when its files were read, or the one that they come
+    ///   from. Files that are older than what is in force would replace it otherwise.
+    static func propose(
+        _ spec: LoadedSpec, _ ledger: any FleetLedger, by name: String, allowsRollback: Bool, parent: Int64
+    ) async throws(CommandFailure) -> Acceptance {
+        let proposal = SpecProposal(
+            desired: spec.desired, digest: spec.digest, redactedText: spec.redactedText, acceptedBy: name,
+            parent: parent, allowsRollback: allowsRollback)
+        switch try await Instance.catalogCall({ () async throws(CatalogError) in try await ledger.accept(proposal) }) {
+        case .accepted(let revision), .unchanged(let revision): return .accepted(revision: revision)
+        case .conflict(let current): return .conflict(revision: current)
+        case .superseded(let current, let acceptedAs):
+            throw CommandFailure(
+                .stale,
+                "this spec was accepted before, as revision \(acceptedAs), and superseded; revision \(current) is in force. "
+                    + "If it is to come back: sluice reconcile --allow-rollback, or change the file")
+        case .refused(.retiringCannotReturn(let backend)), .refused(.nameRetired(let backend)):
+            throw CommandFailure(
+                .blocked,
+                "backend \(backend) is being retired, which cannot be undone; declare a new one under another name")
         }
-        throw CommandFailure(
-            .stale, "other instances keep accepting other specs; see that all of them read the same files")
+    }
+
+    /// For commands: a conflict is a failure.
+    static func accept(
+        _ spec: LoadedSpec, _ ledger: any FleetLedger, by name: String, allowsRollback: Bool, parent: Int64
+    ) async throws(CommandFailure) -> Int64 {
+        switch try await propose(spec, ledger, by: name, allowsRollback: allowsRollback, parent: parent) {
+        case .accepted(let revision): return revision
+        case .conflict(let current):
+            throw CommandFailure(
+                .stale, "revision \(current) was accepted in place of \(parent) meanwhile. Nothing was changed")
+        }
     }
 }

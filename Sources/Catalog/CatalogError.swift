@@ -12,6 +12,14 @@ package enum CatalogError: Error, Sendable, Equatable {
     /// A broken promise of ours or of the database: wrong schema, failed constraint. Never retried.
     case internalError(evidence: String)
 
+    /// Whether the next answer may come from another server: one that was restored, or promoted.
+    package var isOfConnection: Bool {
+        switch self {
+        case .unavailable, .timedOut, .unknownOutcome, .readOnly: true
+        case .cancelled, .internalError: false
+        }
+    }
+
     /// Whether the same call may simply be made again.
     package var isRepeatable: Bool {
         switch self {

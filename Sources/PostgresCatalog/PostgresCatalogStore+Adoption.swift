@@ -13,7 +13,7 @@ extension PostgresCatalogStore: AdoptionLedger {
 
     package func adopt(_ adoption: Adoption) async throws(CatalogError) -> AdoptionOutcome {
         let rows = try await write(
-            "SELECT outcome, adopted FROM adopt_v1($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)",
+            "SELECT outcome, adopted FROM adopt_v2($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)",
             [
                 .int4(adoption.object.bucket.raw), .text(adoption.object.key), .uuid(adoption.version.raw.uuid),
                 .int8(adoption.size), .text(adoption.digests.etag),

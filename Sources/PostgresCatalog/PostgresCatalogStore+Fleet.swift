@@ -94,13 +94,15 @@ extension PostgresCatalogStore: FleetLedger {
         }
     }
 
-    package func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase) async throws(CatalogError)
-        -> PhaseOutcome
+    package func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase, under revision: Int64?)
+        async throws(CatalogError) -> PhaseOutcome
     {
         precondition(from.mayBecome(to), "no way from \(from) to \(to)")
         let rows = try await write(
-            "SELECT outcome, phase_now, writing, live, uploads, doomed, waiting, dead FROM change_phase_v4($1,$2,$3)",
-            [.int4(backend.raw), .text(from.rawValue), .text(to.rawValue)])
+            "SELECT outcome, phase_now, writing, live, uploads, doomed, waiting, dead FROM change_phase_v5($1,$2,$3,$4)",
+            [
+                .int4(backend.raw), .text(from.rawValue), .text(to.rawValue), revision.map { .int8($0) } ?? .null,
+            ])
         switch rows.text(0, 0) {
         case "done": return .done
         case "residue": return .residue(PostgresCatalogStore.residue(rows, from: 2))

@@ -110,22 +110,28 @@ extension PostgresCatalogStore: MoveLedger {
     }
 
     package func release(
-        _ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?
+        _ version: VersionID, token: LeaseToken, _ end: WorkEnd
     ) async throws(CatalogError) {
-        guard let retryAfter else {
+        let (pause, text, failures): (Duration, String, Int32)
+        switch end {
+        case .finished:
             // Without a row it stands among the fresh ones again, if it is still in a scope.
             _ = try await write(
                 "DELETE FROM work WHERE version_id = $1 AND token = $2",
                 [.uuid(version.raw.uuid), .uuid(token.raw.uuid)])
             return
+        case .waiting(let time, let reason): (pause, text, failures) = (time, reason, 0)
+        case .failed(let time, let evidence): (pause, text, failures) = (time, evidence, 1)
         }
         _ = try await write(
             """
-            UPDATE work SET token = NULL, lease_until = '-infinity', attempts = attempts + 1,
+            UPDATE work SET token = NULL, lease_until = '-infinity', attempts = attempts + $5, released_at = clock_timestamp(),
                 not_before = clock_timestamp() + make_interval(secs => $3 / 1000.0), last_error = left($4, 500)
             WHERE version_id = $1 AND token = $2
             """,
-            [.uuid(version.raw.uuid), .uuid(token.raw.uuid), .int8(retryAfter.milliseconds), .text(evidence ?? "")])
+            [
+                .uuid(version.raw.uuid), .uuid(token.raw.uuid), .int8(pause.milliseconds), .text(text), .int4(failures),
+            ])
     }
 
     package func intendCopy(
@@ -202,7 +208,7 @@ extension PostgresCatalogStore: MoveLedger {
 
     package func doom(_ request: DoomRequest) async throws(CatalogError) -> DoomOutcome {
         let rows = try await write(
-            "SELECT outcome, others, required FROM doom_v3($1,$2,$3,$4,$5,$6)",
+            "SELECT outcome, others, required FROM doom_v4($1,$2,$3,$4,$5,$6)",
             [
                 .uuid(request.copy.raw.uuid), .uuid(request.version.raw.uuid), .int4(Int32(request.factor)),
                 .int4s(request.counted.sorted().map(\.raw)), .int8(request.readGrace.milliseconds),
@@ -262,7 +268,7 @@ extension PostgresCatalogStore: DeletionLedger {
 
     package func forgetGone(limit: Int) async throws(CatalogError) -> Int {
         _ = try await write("SELECT forget_buckets_v1()", [])
-        return Int(try await write("SELECT forget_gone_v1($1)", [.int4(Int32(limit))]).int4(0, 0))
+        return Int(try await write("SELECT forget_gone_v2($1)", [.int4(Int32(limit))]).int4(0, 0))
     }
 
     package func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) async throws(CatalogError) -> Int

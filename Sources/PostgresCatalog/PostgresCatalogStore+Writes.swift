@@ -84,7 +84,7 @@ extension PostgresCatalogStore: WriteLedger {
     ) async throws(CatalogError) -> [DeleteOutcome] {
         func list(_ match: WritePrecondition.Match?) -> String? { match?.texts.joined(separator: "\n") }
         let rows = try await write(
-            "SELECT deleted_key, outcome FROM delete_v2($1,$2,$3,$4,$5,$6,$7)",
+            "SELECT deleted_key, outcome FROM delete_v3($1,$2,$3,$4,$5,$6,$7)",
             [
                 .int4(bucket.raw), .texts(requests.map(\.key)),
                 .optionalTexts(requests.map { list($0.precondition.ifMatch) }),

@@ -97,7 +97,7 @@ extension CatalogContract {
             _ = try await scene.change("b", .draining, .drained)
             try await stores.safeguard.halt("a reason", newestEpoch: 0)
             try expectEqual(try await stores.fleet.abandon(a, soleCopiesMax: 0), .notDraining)
-            try expectEqual(try await stores.fleet.change(b, from: .drained, to: .retiring), .notFrom(.drained))
+            try expectEqual(try await scene.change("b", .drained, .retiring), .notFrom(.drained))
         },
     ]
 }

@@ -3,7 +3,9 @@ import Spec
 
 extension CatalogScene {
     /// An object of `key` that no row names, seen twice on each backend.
-    fileprivate func lost(_ key: String, on backends: [String], size: Int64 = 7) async throws -> Adoption {
+    fileprivate func lost(
+        _ key: String, on backends: [String], writtenAt: Int64 = 1_600_000_000_000_000
+    ) async throws -> Adoption {
         let version = ids.makeVersionID()
         var copies: [CopyCandidate] = []
         for name in backends {
@@ -12,9 +14,9 @@ extension CatalogScene {
             for _ in 0..<2 { _ = try await round(name, [one.physicalKey]) }
         }
         return Adoption(
-            object: self.name(key), version: version, size: size,
+            object: self.name(key), version: version, size: 7,
             digests: ContentDigests(etag: "0123456789abcdef0123456789abcdef"),
-            headers: ObjectHeaders(contentType: "text/plain", user: ["a": "b"]), writtenAt: 1_600_000_000_000_000,
+            headers: ObjectHeaders(contentType: "text/plain", user: ["a": "b"]), writtenAt: writtenAt,
             copies: copies, readGrace: .zero)
     }
 }
@@ -57,7 +59,10 @@ extension CatalogContract {
             let older = try await scene.lost("k", on: ["a"])
             let there = try await scene.put("k", on: ["b"])
             try expectEqual(try await stores.adoption.adopt(older), .outdated)
-            let newer = try await scene.lost("k", on: ["c"])
+            let begun = try await scene.lost("k", on: ["c"])
+            try expectEqual(
+                try await stores.adoption.adopt(begun), .outdated, "the other was acknowledged after it had begun")
+            let newer = try await scene.lost("k", on: ["a"], writtenAt: 4_000_000_000_000_000)
             try expectEqual(try await stores.adoption.adopt(newer), .adopted(copies: 1))
             try expectEqual(try unwrap(try await scene.current("k")).version.id, newer.version)
             try expectEqual(try await scene.due().map(\.copy.version), [there.version])
@@ -89,6 +94,18 @@ extension CatalogContract {
             nowhere.object = ObjectName(bucket: BucketID(99), key: "k")
             try expectEqual(try await stores.adoption.adopt(nowhere), .noSuchBucket)
             try expectEqual(try await scene.current("other"), nil)
+        },
+        CatalogPromise("what is deleted during a halt is remembered, also where the catalog does not know it") {
+            stores in
+            let scene = try await CatalogScene.open(stores)
+            try await scene.put("known", on: ["b"])
+            let lost = [try await scene.lost("known", on: ["a"]), try await scene.lost("unknown", on: ["a"])]
+            try await stores.safeguard.halt("a test", newestEpoch: 0)
+            for key in ["known", "unknown"] {
+                _ = try await stores.writes.delete(bucket: scene.bucket, [DeleteRequest(key: key)], readGrace: .zero)
+            }
+            _ = try await stores.deletions.forgetGone(limit: 100)
+            for one in lost { try expectEqual(try await stores.adoption.adopt(one), .outdated) }
         },
     ]
 }

@@ -112,7 +112,10 @@ extension CatalogContract {
             let writing = try scene.intent("l", on: ["a"], size: 5)
             _ = try await stores.writes.intend(writing)
             try expectEqual(try await scene.change("a", .draining, .drained), .notFrom(.active))
-            try expectEqual(try await scene.change("a", .active, .draining), .done)
+            try expectEqual(
+                try await scene.change("a", .active, .draining, under: 2), .notFrom(.active),
+                "under a spec that is not in force")
+            try expectEqual(try await scene.change("a", .active, .draining, under: 1), .done)
             try expectEqual(try await scene.change("a", .active, .draining), .notFrom(.draining))
             let drain = try unwrap(try await stores.fleet.drains().first { $0.backend == a })
             try expect(drain.totalCopies >= 1 && drain.startedAt > 0 && drain.finishedAt == nil)

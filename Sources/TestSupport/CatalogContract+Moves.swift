@@ -48,18 +48,59 @@ extension CatalogContract {
             }
             var (claimed, token) = try await claim(10, .seconds(-1))
             try expectEqual(claimed, [first: 0, second: 0])
-            try await stores.moves.release(first, token: token, retryAfter: nil, evidence: nil)
+            try await stores.moves.release(first, token: token, .finished)
             (claimed, token) = try await claim()
             try expectEqual(claimed, [first: 0, second: 0], "released, and expired")
-            try await stores.moves.release(first, token: scene.ids.makeLeaseToken(), retryAfter: nil, evidence: nil)
+            try await stores.moves.release(first, token: scene.ids.makeLeaseToken(), .finished)
             try expectEqual(try await claim().0, [:], "released under another's token")
-            try await stores.moves.release(first, token: token, retryAfter: .seconds(3600), evidence: "away")
+            try await stores.moves.release(
+                first, token: token, .failed(retryAfter: .seconds(3600), evidence: "away"))
             try expectEqual(try await claim().0, [:], "in backoff")
-            try await stores.moves.release(second, token: token, retryAfter: .zero, evidence: "away")
-            try expectEqual(try await claim().0, [second: 1])
+            try await stores.moves.release(second, token: token, .failed(retryAfter: .zero, evidence: "away"))
+            (claimed, token) = try await claim()
+            try expectEqual(claimed, [second: 1])
+            try await stores.moves.release(second, token: token, .waiting(.zero, because: "no room"))
             let third = try await scene.put("m", on: ["a"]).version
             let fresh = try await claim(1)
             try expectEqual(fresh.0, [third: 0])
+            try expectEqual(try await claim().0, [second: 1], "waiting is no failure")
+        },
+        CatalogPromise("what was put off is due when the fleet changes, the longest due first") { stores in
+            let scene = try await CatalogScene.open(stores)
+            let versions = [
+                try await scene.put("k", on: ["a"]).version, try await scene.put("l", on: ["a"]).version,
+            ]
+            let scope = MoveScope.leaving(try scene.id("a"))
+            func claim(_ limit: Int = 10) async throws -> ([VersionID], LeaseToken) {
+                let token = scene.ids.makeLeaseToken()
+                let claimed = try await stores.moves.claim(scope, limit: limit, token: token, lease: .seconds(3600))
+                return (claimed.map(\.placed.version.id), token)
+            }
+            func putOff(_ token: LeaseToken) async throws {
+                for (version, hours) in zip(versions, [2, 1]) {
+                    try await stores.moves.release(
+                        version, token: token, .failed(retryAfter: .seconds(hours * 3600), evidence: "away"))
+                }
+            }
+            try await putOff(try await claim().1)
+            try expectEqual(try await claim().0, [], "put off")
+            _ = try await scene.change("b", .active, .draining)
+            var (claimed, token) = try await claim(1)
+            try expectEqual(claimed, [versions[1]])
+            let (rest, other) = try await claim()
+            try expectEqual(rest, [versions[0]])
+            try await stores.moves.release(versions[0], token: other, .failed(retryAfter: .seconds(3600), evidence: ""))
+            try await stores.moves.release(versions[1], token: token, .waiting(.seconds(3600), because: ""))
+            try expectEqual(try await claim().0, [], "nothing changed since")
+            func identified(_ status: ConditionStatus) -> ConditionRecord {
+                ConditionRecord(
+                    Subject(.backend, "c"), .identified, status, .identityConfirmed, "", observedGeneration: 1)
+            }
+            try await stores.status.publish([identified(.unknown)], events: [])
+            try expectEqual(try await claim().0, [])
+            try await stores.status.publish([identified(.yes)], events: [])
+            (claimed, token) = try await claim()
+            try expectEqual(claimed.count, 2, "a backend is back")
         },
         CatalogPromise("versions short of copies on staying backends are claimed, suspects not counted") { stores in
             let scene = try await CatalogScene.open(stores)
@@ -183,6 +224,15 @@ extension CatalogContract {
             try expectEqual(try await doom(three, counted: others), .doomed)
             try expectEqual(try await doom(three, counted: others), .notLive)
             try expectEqual(scene.names(try unwrap(try await scene.current("three")).copies), ["b", "c"])
+            try expectEqual(
+                try await doom(two, counted: others, factor: 1), .kept(others: 1, required: 2),
+                "the factor of a spec that was replaced")
+            let snapshot = try await stores.fleet.snapshot()
+            let lowered = CatalogScene.desired(["a", "b", "c"], factor: 1)
+            _ = try await stores.fleet.accept(
+                CatalogScene.proposal(lowered, digest: "lowered", parent: snapshot.revision))
+            try expectEqual(
+                try await doom(two, counted: others), .kept(others: 1, required: 2), "a worker that does not know yet")
             try expectEqual(try await doom(two, counted: others, factor: 1), .doomed)
             try expectEqual(try await scene.due().count, 2)
         },

@@ -56,6 +56,23 @@ extension CatalogContract {
             _ = try await scene.change("a", .draining, .active)
             try expectEqual(try await stores.deletions.reapExpiredWrites(limit: 10), 1, "called off")
         },
+        CatalogPromise("an interrupted copy of a version that has enough readable copies is given up at once") {
+            stores in
+            let scene = try await CatalogScene.open(stores)
+            let version = try await scene.put("k", on: ["a", "c"]).version
+            let (token, candidate) = (scene.ids.makeLeaseToken(), try scene.candidate("b"))
+            _ = try await stores.moves.intendCopy(candidate, of: version, token: token, lease: .seconds(-1))
+            _ = try await stores.moves.record(upload: "u", of: candidate.id, token: token)
+            func publish(_ status: ConditionStatus) async throws {
+                let found = ConditionRecord(
+                    Subject(.backend, "c"), .identified, status, .unreachable, "", observedGeneration: 1)
+                try await stores.status.publish([found], events: [])
+            }
+            try await publish(.unknown)
+            try expectEqual(try await stores.deletions.reapExpiredWrites(limit: 10), 0, "one of them is away")
+            try await publish(.yes)
+            try expectEqual(try await stores.deletions.reapExpiredWrites(limit: 10), 1)
+        },
         CatalogPromise("a copy in parts is given up when its version is replaced or its backend drains") { stores in
             let scene = try await CatalogScene.open(stores)
             var copies: [CopyID] = []

@@ -23,7 +23,7 @@ extension CatalogContract {
             let adoption = Adoption(
                 object: intent.object, version: intent.version, size: 7,
                 digests: ContentDigests(etag: "0123456789abcdef0123456789abcdef"), headers: ObjectHeaders(),
-                writtenAt: 1_700_000_000_000_000,
+                writtenAt: 4_000_000_000_000_000,
                 copies: [
                     CopyCandidate(
                         id: scene.ids.makeCopyID(), backend: try scene.id("a"), physicalKey: name)

@@ -167,7 +167,9 @@ package struct CatalogScene: Sendable {
         return try CatalogContract.unwrap(snapshot.usage[try id(backend)], backend)
     }
 
-    package func change(_ backend: String, _ from: BackendPhase, _ to: BackendPhase) async throws -> PhaseOutcome {
-        try await stores.fleet.change(try id(backend), from: from, to: to)
+    package func change(
+        _ backend: String, _ from: BackendPhase, _ to: BackendPhase, under revision: Int64? = nil
+    ) async throws -> PhaseOutcome {
+        try await stores.fleet.change(try id(backend), from: from, to: to, under: revision)
     }
 }

@@ -142,10 +142,10 @@ extension MemoryCatalog: MoveLedger {
         }
     }
     package func release(
-        _ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?
+        _ version: VersionID, token: LeaseToken, _ end: WorkEnd
     ) async throws(CatalogError) {
         try run(.release) { (tables) throws(CatalogError) in
-            tables.release(version, token: token, retryAfter: retryAfter, evidence: evidence)
+            tables.release(version, token: token, end)
         }
     }
     package func intendCopy(
@@ -234,10 +234,12 @@ extension MemoryCatalog: FleetLedger {
         let uids = proposal.desired.backends.indices.map { ID128(high: 0x5C0, low: first + UInt64($0)) }
         return try run(.accept) { (tables) throws(CatalogError) in tables.accept(proposal, uids: uids) }
     }
-    package func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase) async throws(CatalogError)
-        -> PhaseOutcome
+    package func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase, under revision: Int64?)
+        async throws(CatalogError) -> PhaseOutcome
     {
-        try run(.changePhase) { (tables) throws(CatalogError) in tables.change(backend, from: from, to: to) }
+        try run(.changePhase) { (tables) throws(CatalogError) in
+            tables.change(backend, from: from, to: to, under: revision)
+        }
     }
     package func recordMarked(_ backend: BackendID) async throws(CatalogError) {
         try run(.recordMarked) { (tables) throws(CatalogError) in tables.backends[backend]?.isMarked = true }

@@ -9,6 +9,9 @@ extension CatalogTables {
         let known = versions[adoption.version].flatMap { $0.committedAt == nil ? nil : $0 }
         if let known, !known.isRetained { return .outdated }
         if known == nil, let current, adoption.version < current { return .outdated }
+        if known == nil, let there = current.flatMap({ versions[$0]?.committedAt }), there >= adoption.writtenAt {
+            return .outdated
+        }
         if known == nil, let deleted = objects[address]?.deletedAt, deleted > adoption.writtenAt { return .outdated }
         if let known, known.size != adoption.size || known.digests?.etag != adoption.digests.etag { return .differs }
         if known == nil, copies(of: adoption.version).contains(where: { $0.copy.state == .writing }) {

@@ -116,10 +116,13 @@ extension CatalogTables {
         return residue
     }
 
-    package mutating func change(_ id: BackendID, from: BackendPhase, to: BackendPhase) -> PhaseOutcome {
+    package mutating func change(
+        _ id: BackendID, from: BackendPhase, to: BackendPhase, under revision: Int64? = nil
+    ) -> PhaseOutcome {
         precondition(from.mayBecome(to), "no way from \(from) to \(to)")
         let phase = backends[id]?.phase ?? .retired
         if to == .retiring || to == .retired, safeguardRow.halt != nil { return .notFrom(phase) }
+        if let revision, revision != revisions.last?.revision { return .notFrom(phase) }
         guard phase == from, to != .active || backends[id]?.isAbandoned == false else { return .notFrom(phase) }
         let left = residue(id)
         switch to {

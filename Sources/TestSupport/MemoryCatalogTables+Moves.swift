@@ -5,12 +5,12 @@ extension CatalogTables {
     package mutating func claim(
         _ scope: MoveScope, limit: Int, token: LeaseToken, lease: Duration
     ) -> [ClaimedVersion] {
-        // Fresh versions first, then those that failed before, by their failures.
+        // Fresh versions first, then those that were put off, the longest due first.
         let wanted = wanted(scope)
-        let again = wanted.filter { id in work[id].map { $0.leaseUntil < now && $0.notBefore <= now } ?? false }
+        let again = wanted.filter { id in work[id].map(isDue) ?? false }
         let ordered =
             wanted.filter { work[$0] == nil }
-            + again.sorted { a, b in (work[a]?.attempts ?? 0, a) < (work[b]?.attempts ?? 0, b) }
+            + again.sorted { a, b in (work[a]?.notBefore ?? 0, a) < (work[b]?.notBefore ?? 0, b) }
         return ordered.prefix(limit).compactMap { id in
             var row = work[id] ?? WorkRow(leaseUntil: now, notBefore: now)
             row.token = token
@@ -53,18 +53,35 @@ extension CatalogTables {
         copies(of: version).filter { $0.copy.state == .live && !$0.copy.isSuspect && staying.contains($0.copy.backend) }
     }
 
-    package mutating func release(_ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?) {
+    private func isDue(_ row: WorkRow) -> Bool {
+        row.leaseUntil < now && (row.notBefore <= now || row.releasedAt < fleetChangedAt)
+    }
+
+    private var fleetChangedAt: Int64 {
+        let identified = conditionRows.filter { $0.type == .identified && $0.status == .yes }
+        return (phaseSince.values + identified.map(\.lastTransitionAt) + [revisions.last?.acceptedAt ?? 0]).max() ?? 0
+    }
+
+    package mutating func release(_ version: VersionID, token: LeaseToken, _ end: WorkEnd) {
         guard var row = work[version], row.token == token else { return }
-        // Without a row it stands among the fresh ones again, if it is still in a scope.
-        guard let retryAfter else {
+        let pause: Duration
+        switch end {
+        case .finished:
+            // Without a row it stands among the fresh ones again, if it is still in a scope.
             work[version] = nil
             return
+        case .waiting(let time, let reason):
+            pause = time
+            row.lastError = reason
+        case .failed(let time, let evidence):
+            pause = time
+            row.lastError = evidence
+            row.attempts += 1
         }
         row.token = nil
         row.leaseUntil = Int64.min
-        row.attempts += 1
-        row.notBefore = now + retryAfter.microseconds
-        row.lastError = evidence
+        row.releasedAt = now
+        row.notBefore = now + pause.microseconds
         work[version] = row
     }
 
@@ -118,13 +135,28 @@ extension CatalogTables {
 
     private func isResumable(_ row: CopyRow) -> Bool {
         guard let backend = backends[row.copy.backend], let until = row.leaseUntil else { return false }
-        let isLeaving = copies(of: row.copy.version).contains {
+        let version = row.copy.version
+        let isLeaving = copies(of: version).contains {
             $0.copy.state == .live && backends[$0.copy.backend]?.phase == .draining
         }
+        // Fleets made from a picture have no factor.
+        let factor = versions[version].flatMap { factors[$0.object.bucket]?.factor } ?? .max
+        guard isLeaving || heldSoundly(version) < factor else { return false }
         return row.backendUploadID != nil && row.upload == nil
             && until > now - Duration.seconds(isLeaving ? 86_400 : 900).microseconds && backend.phase == .active
-            && backend.isDeclared
-            && versions[row.copy.version]?.isRetained == true
+            && backend.isDeclared && versions[version]?.isRetained == true
+    }
+
+    /// Copies that are where they are wanted and can be read, as was found last.
+    private func heldSoundly(_ version: VersionID) -> Int {
+        copies(of: version).count { row in
+            guard let backend = backends[row.copy.backend] else { return false }
+            let isAway = conditionRows.contains {
+                $0.subject == Subject(.backend, backend.name) && $0.type == .identified && $0.status != .yes
+            }
+            return row.copy.state == .live && !row.copy.isSuspect && backend.phase == .active && backend.isDeclared
+                && !isAway
+        }
     }
 
     mutating func resumeCopy(of version: VersionID, token: LeaseToken, lease: Duration) -> MoveProgress? {
@@ -148,7 +180,9 @@ extension CatalogTables {
             copy.id != request.copy && request.counted.contains(copy.backend)
                 && backends[copy.backend].map { $0.phase == .active && $0.isDeclared } ?? false
         }
-        let required = max(1, min(request.factor, countable.count))
+        // A worker may go by a spec that was replaced since: of two factors the larger one is kept.
+        let factor = versions[request.version].flatMap { factors[$0.object.bucket]?.factor } ?? 0
+        let required = max(1, min(max(request.factor, factor), countable.count))
         guard others >= required || ablations.contains(.doomWithoutRecount) else {
             return .kept(others: others, required: required)
         }
@@ -216,7 +250,9 @@ extension CatalogTables {
             row.supersededAt != nil && copiesByVersion[row.id] == nil && !inUse.contains(row.id)
         }.map(\.id).sorted().prefix(limit)
         for id in old { versions[id] = nil }
-        work = work.filter { versions[$0.key] != nil }
+        let stale = now - Duration.seconds(900).microseconds
+        work = work.filter { versions[$0.key] != nil && ($0.value.leaseUntil >= stale || $0.value.notBefore >= stale) }
+        guard safeguardRow.halt == nil else { return gone.count + old.count }
         let empty = objects.filter { $0.value.current == nil && $0.value.deletedAt != nil }.keys.sorted().prefix(limit)
         for address in empty { objects[address] = nil }
         return gone.count + old.count + empty.count

@@ -153,8 +153,12 @@ extension CatalogTables {
             case .noSuchKey: outcomes.append(.noSuchKey)
             case .passes:
                 outcomes.append(.deleted)
+                let name = ObjectName(bucket: bucket, key: request.key)
+                let address = ObjectAddress(name)
+                if safeguardRow.halt != nil, objects[address]?.current == nil {
+                    objects[address, default: ObjectRow(name: name)].deletedAt = now
+                }
                 guard let current else { continue }
-                let address = ObjectAddress(ObjectName(bucket: bucket, key: request.key))
                 objects[address]?.current = nil
                 objects[address]?.deletedAt = now
                 try supersede(current, readGrace)

@@ -149,6 +149,7 @@ package struct CatalogTables: Sendable {
         var token: LeaseToken?
         var leaseUntil: Int64
         var notBefore: Int64
+        var releasedAt = Int64.min
         var attempts = 0
         var lastError: String?
     }

@@ -81,7 +81,8 @@ extension Simulation {
             return .claimed(
                 tables.claim(scope, limit: 1, token: token, lease: SimulatedLimits.workLease), active: active)
         case .release(let version, let token, let isFailed):
-            tables.release(version, token: token, retryAfter: isFailed ? .seconds(20) : nil, evidence: nil)
+            tables.release(
+                version, token: token, isFailed ? .failed(retryAfter: .seconds(20), evidence: "simulated") : .finished)
             return .done
         case .intendCopy(let candidate, let version, let token):
             let outcome = try tables.intendCopy(

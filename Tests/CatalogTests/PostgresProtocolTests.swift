@@ -96,7 +96,7 @@ import Testing
                             .uuid(uuid(intent.token.raw)),
                         ])
                     group.addTask {
-                        let outcome = try await store.change(backend, from: .active, to: .draining)
+                        let outcome = try await store.change(backend, from: .active, to: .draining, under: nil)
                         #expect(outcome == .done)
                         await order.add("draining")
                     }

@@ -48,6 +48,17 @@ import Transfer
             largest: ByteCount(bytes / max(1, versions)), example: "a.jpg")
     }
 
+    @Test func `a backend that is wanted again is planned with at once, and worked with when its phase has changed`() {
+        let state = observed(
+            [record(1, "a", .draining), record(2, "b"), record(3, "c")],
+            groups: [group([1, 2], versions: 1, bytes: 10)])
+        let planner = FleetPlanner(desired: desired([spec("a"), spec("b"), spec("c")]), observed: state)
+        #expect(planner.roles[BackendID(1)] == .staying && planner.plan().repair.copies == 0)
+        let working = planner.working()
+        #expect(working.roles[BackendID(1)] == .away && working.roles[BackendID(2)] == .staying)
+        #expect(working.standings.map(\.isEligible) == [false, true, true])
+    }
+
     @Test func `the plan of a drain prints what moves where, what is dropped, and changes nothing`() {
         let state = observed(
             [record(1, "b2-eu"), record(2, "r2"), record(3, "hetzner")],

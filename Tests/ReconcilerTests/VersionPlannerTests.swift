@@ -70,6 +70,15 @@ import Testing
         #expect(decision == VersionDecision(targets: [BackendID(3)], dooms: [BackendID(2)], blocked: nil))
     }
 
+    @Test
+    func `a suspect beside the good copy that took its place goes, though the factor is more than there are backends`()
+    {
+        let decision = decide([.staying, .staying], holders: [1, 2], suspects: [2], factor: 3)
+        #expect(decision == VersionDecision(targets: [], dooms: [BackendID(2)], blocked: .insufficientTargets))
+        #expect(
+            decide([.staying, .staying, .away], holders: [1, 3], suspects: [2], factor: 3, quota: 5).dooms.isEmpty)
+    }
+
     @Test func `a backend that is away briefly still counts against new copies, but never for a drop`() {
         #expect(decide([.away, .staying, .staying], holders: [1, 2], factor: 2).targets.isEmpty)
         let decision = decide([.leaving, .away, .staying], holders: [1, 2], factor: 2)

@@ -27,7 +27,7 @@ import Transfer
         let sources = claimed.placed.copies.filter { $0.state == .live }
         let result = await mover.copy(
             claimed, from: sources, to: fleet.backend(target), token: token, readGrace: .seconds(600))
-        try await catalog.release(claimed.placed.version.id, token: token, retryAfter: nil, evidence: nil)
+        try await catalog.release(claimed.placed.version.id, token: token, .finished)
         return result
     }
 

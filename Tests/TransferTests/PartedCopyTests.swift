@@ -38,7 +38,7 @@ import Transfer
             claimed, from: claimed.placed.copies.filter { $0.state == .live },
             to: progress?.candidate.backend ?? fleet.backend(target), token: token, readGrace: .seconds(600),
             resuming: progress)
-        try await catalog.release(claimed.placed.version.id, token: token, retryAfter: nil, evidence: nil)
+        try await catalog.release(claimed.placed.version.id, token: token, .finished)
         return result
     }
 

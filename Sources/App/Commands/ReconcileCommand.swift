@@ -24,10 +24,22 @@ struct ReconcileCommand {
 
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
-        let spec = try await source.loaded()
+        let (spec, seen) = try await load()
         if !spec.warnings.isEmpty { Terminal.say(DiagnosticRenderer.text(spec.warnings, sources: spec.sources)) }
         if invocation.command == .apply { return try await apply(spec) }
-        return invocation.has(.dryRun) ? try await dryRun(spec) : try await converge(spec)
+        return invocation.has(.dryRun) ? try await dryRun(spec) : try await converge(spec, parent: seen)
+    }
+
+    /// The spec, and the revision that was in force before its files were read: they may replace that one, and no later one.
+    private func load() async throws(CommandFailure) -> (spec: LoadedSpec, seen: Int64) {
+        if invocation.has(.dryRun) || invocation.command == .apply { return (try await source.loaded(), 0) }
+        // A spec that is wrong is to be told before anything is waited for.
+        _ = try await source.loaded()
+        try await instance.prepareDatabase(patience: .seconds(10))
+        let seen = try await Instance.catalogCall { () async throws(CatalogError) in
+            try await instance.catalog.snapshot().revision
+        }
+        return (try await source.loaded(), seen)
     }
 
     private func apply(_ spec: LoadedSpec) async throws(CommandFailure) -> ExitCode {
@@ -83,7 +95,7 @@ struct ReconcileCommand {
         return FleetPlanner(desired: desired, observed: try await instance.observe(desired)).plan()
     }
 
-    private func converge(_ spec: LoadedSpec, parent: Int64? = nil) async throws(CommandFailure) -> ExitCode {
+    private func converge(_ spec: LoadedSpec, parent: Int64) async throws(CommandFailure) -> ExitCode {
         try await instance.prepareDatabase(patience: .seconds(10))
         let revision = try await SpecSource.accept(
             spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback), parent: parent)
@@ -91,7 +103,7 @@ struct ReconcileCommand {
         let runtime = ReconcileRuntime(instance, metrics: nil)
         let outcome: ConvergenceOutcome
         do throws(CatalogError) {
-            outcome = try await runtime.runUntilConverged(spec.desired, within: limit)
+            outcome = try await runtime.runUntilConverged(spec.desired, revision: revision, within: limit)
         } catch {
             throw Instance.failure(error)
         }
@@ -102,6 +114,9 @@ struct ReconcileCommand {
         case .timedOut:
             throw CommandFailure(
                 .failure, "not converged within \(limit.specText); run it again, or see 'sluice status'")
+        case .superseded:
+            throw CommandFailure(
+                .stale, "another spec was accepted in place of revision \(revision) meanwhile; 'sluice diff' shows it")
         case .blocked(let blockers):
             let lines = blockers.map { "  \($0.subject): \($0.reason.rawValue): \($0.message)" }.joined(separator: "\n")
             throw CommandFailure(.blocked, "blocked:\n\(lines)")

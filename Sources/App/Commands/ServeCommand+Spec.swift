@@ -22,62 +22,115 @@ extension ServeCommand {
         }
     }
 
-    /// At start. Waiting for Postgres may take long: if another instance has accepted newer files meanwhile, those that are here now are
-    /// proposed, and only files that did not change are too old.
-    func propose(
-        _ spec: LoadedSpec, _ fingerprint: String
-    ) async throws(CommandFailure) -> (spec: LoadedSpec, fingerprint: String, revision: Int64) {
-        var (spec, known) = (spec, fingerprint)
+    /// At start. The revision is read before the files are: they replace what was in force then, or are read once more. Waiting for Postgres
+    /// may take long, and another instance may accept newer files meanwhile.
+    func propose() async throws(CommandFailure) -> (spec: LoadedSpec, fingerprint: String, revision: Int64) {
+        var known: String?
         while true {
-            let proposed = spec
-            do throws(CommandFailure) {
-                let revision = try await patiently { () async throws(CommandFailure) in
-                    try await SpecSource.accept(
-                        proposed, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback))
+            let seen = try await patiently { () async throws(CommandFailure) in
+                try await Instance.catalogCall { () async throws(CatalogError) in
+                    try await instance.catalog.snapshot().revision
                 }
-                return (spec, known, revision)
-            } catch {
-                let now = await source.fingerprint()
-                guard error.code == .stale, now != known else { throw error }
-                known = now
-                spec = try await source.loaded()
             }
+            let fingerprint = await source.fingerprint()
+            let spec = try await source.loaded()
+            do throws(CommandFailure) {
+                let acceptance = try await patiently { () async throws(CommandFailure) in
+                    try await SpecSource.propose(
+                        spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback),
+                        parent: seen)
+                }
+                if case .accepted(let revision) = acceptance { return (spec, fingerprint, revision) }
+            } catch {
+                // Only files that did not change meanwhile are too old.
+                guard error.code == .stale, fingerprint != known else { throw error }
+            }
+            known = fingerprint
         }
     }
 
+    /// More edits than this while one is proposed are proposed a little later.
+    private static let proposalsMax = 5
+
     func reload(_ state: ServeState, because cause: String) async {
         state.mustReload = false
-        switch await source.load() {
-        case .rejected(let findings, let sources):
-            let text = DiagnosticRenderer.text(findings, sources: sources)
-            state.specProblem = SpecProblem(
-                .specRejected, "the files are invalid, the accepted revision stays in force: \(text.prefix(600))")
-            instance.logger.error(
-                "spec rejected, the accepted one stays in force",
-                [("cause", .string(cause)), ("findings", .string(text))])
-            await report(state, .specRejected, String(text.prefix(900)))
-        case .accepted(let spec):
-            do throws(CommandFailure) {
-                let revision = try await SpecSource.accept(
-                    spec, instance.catalog, by: instance.name, allowsRollback: false)
-                state.accept(spec.desired, digest: spec.digest)
-                instance.logger.info("spec accepted", [("cause", .string(cause)), ("revision", .int(revision))])
-            } catch {
-                if error.code == .unreachable {
-                    // It may have been accepted; asking again tells.
-                    state.mustReload = true
-                    instance.logger.warning(
-                        "the database does not answer; the spec is proposed again",
-                        [("cause", .string(cause)), ("error", .string(error.message))])
-                    return
-                }
-                state.specProblem = SpecProblem(.staleSpec, error.message)
-                instance.logger.error(
-                    "spec not accepted, the one before stays in force",
-                    [("cause", .string(cause)), ("error", .string(error.message))])
-                await report(state, .staleSpec, error.message)
+        for _ in 0..<ServeCommand.proposalsMax {
+            switch await source.load() {
+            case .rejected(let findings, let sources): return await reject(state, cause, findings, sources)
+            case .accepted(let spec):
+                if await propose(spec, state, because: cause) { return }
             }
         }
+        state.mustReload = true
+    }
+
+    private func reject(
+        _ state: ServeState, _ cause: String, _ findings: [Diagnostic], _ sources: [String: String]
+    ) async {
+        let text = DiagnosticRenderer.text(findings, sources: sources)
+        state.specProblem = SpecProblem(
+            .specRejected, "the files are invalid, the accepted revision stays in force: \(text.prefix(600))")
+        instance.logger.error(
+            "spec rejected, the accepted one stays in force",
+            [("cause", .string(cause)), ("findings", .string(text))])
+        await report(state, .specRejected, String(text.prefix(900)))
+    }
+
+    /// Files may replace only the revision that they come from: those of an instance whose mount lags behind are older than what is in
+    /// force. An edit that comes when such a conflict is known replaces what is in force then.
+    ///
+    /// - Returns: false if the files are to be read once more, since another instance was faster
+    private func propose(_ spec: LoadedSpec, _ state: ServeState, because cause: String) async -> Bool {
+        let before = state.proposals
+        let isNew = spec.digest != before.digest
+        let parent = isNew ? before.conflict ?? before.base : before.base
+        state.proposals.digest = spec.digest
+        state.proposals.lookedAt = before.inForce
+        do throws(CommandFailure) {
+            let acceptance = try await SpecSource.propose(
+                spec, instance.catalog, by: instance.name, allowsRollback: false, parent: parent)
+            switch acceptance {
+            case .accepted(let revision):
+                state.accept(spec.desired, digest: spec.digest, revision: revision)
+                instance.logger.info("spec accepted", [("cause", .string(cause)), ("revision", .int(revision))])
+            case .conflict(let current):
+                if current < before.base {
+                    // The database was restored: what came behind this revision is lost, and these files with it.
+                    state.proposals.base = current
+                    return false
+                }
+                state.proposals.conflict = current
+                if isNew { return false }
+                await standBy(state, current)
+            }
+        } catch {
+            if error.code == .unreachable {
+                // It may have been accepted; asking again tells.
+                state.proposals.digest = before.digest
+                state.mustReload = true
+                instance.logger.warning(
+                    "the database does not answer; the spec is proposed again",
+                    [("cause", .string(cause)), ("error", .string(error.message))])
+                return true
+            }
+            state.specProblem = SpecProblem(.staleSpec, error.message)
+            instance.logger.error(
+                "spec not accepted, the one before stays in force",
+                [("cause", .string(cause)), ("error", .string(error.message))])
+            await report(state, .staleSpec, error.message)
+        }
+        return true
+    }
+
+    /// Another instance accepted other files. Two specs must not pull at one fleet: this instance goes on serving, and leaves the
+    /// reconciling to the others until its own files are what is in force.
+    func standBy(_ state: ServeState, _ revision: Int64) async {
+        let message =
+            "revision \(revision) was accepted from other files than \(source.path) has here: this instance does not reconcile until they are the same"
+        guard state.specProblem?.message != message else { return }
+        state.specProblem = SpecProblem(.staleSpec, message)
+        instance.logger.error("the spec files are not what is in force", [("revision", .int(revision))])
+        await report(state, .staleSpec, message)
     }
 
     func report(_ state: ServeState, _ reason: Reason, _ message: String) async {

@@ -49,8 +49,6 @@ struct ServeCommand {
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
         let signals = try signals()
-        // Before the files are read: what changes from here on is noticed by the watch.
-        let fingerprint = await source.fingerprint()
         let spec = try await source.loaded()
         for warning in spec.warnings {
             instance.logger.warning(warning.message, [("code", .string(warning.code.rawValue))])
@@ -64,8 +62,8 @@ struct ServeCommand {
         try start(gateway, listen)
         try await instance.prepareDatabase(patience: nil)
         try await patiently { () async throws(CommandFailure) in try await instance.verifyGate() }
-        let (accepted, seen, revision) = try await propose(spec, fingerprint)
-        state.accept(accepted.desired, digest: accepted.digest)
+        let (accepted, seen, revision) = try await propose()
+        state.accept(accepted.desired, digest: accepted.digest, revision: revision)
         instance.logger.info(
             "serving",
             [("listen", .string("\(listen)")), ("admin", .string("\(adminListen)")), ("revision", .int(revision))])
@@ -80,7 +78,8 @@ struct ServeCommand {
             group.addTask { await self.watch(state, since: seen) }
             while let signal = await signals.next() {
                 if signal == SIGHUP {
-                    await reload(state, because: "SIGHUP")
+                    // One at a time, or the older of two readings might come last.
+                    state.mustReload = true
                     continue
                 }
                 instance.logger.info("stopping", [("signal", .int(Int64(signal)))])
@@ -221,7 +220,8 @@ struct ServeCommand {
                 let outcome = step?.outcome
                 isBusy = outcome.map { $0.hasProgressed || $0.isUnfinished } ?? false
                 if outcome?.hasProgressed == true { state.noteStep(of: scope) }
-                if outcome == nil { await standBy(state, revision) }
+                // Unless this instance has accepted another one itself meanwhile.
+                if outcome == nil, state.generation == generation { await standBy(state, revision) }
                 await refreshNow(state, snapshots)
             } catch {
                 instance.logger.error("a reconcile pass failed; it is tried again", [("error", .string("\(error)"))])
@@ -236,17 +236,6 @@ struct ServeCommand {
                 }
             }
         }
-    }
-
-    /// Another instance accepted other files. Two specs must not pull at one fleet: this instance goes on serving, and leaves the
-    /// reconciling to the others until its own files are what is in force.
-    private func standBy(_ state: ServeState, _ revision: Int64) async {
-        let message =
-            "revision \(revision) was accepted from other files than \(source.path) has here: this instance does not reconcile until they are the same"
-        guard state.specProblem?.message != message else { return }
-        state.specProblem = SpecProblem(.staleSpec, message)
-        instance.logger.error("the spec files are not what is in force", [("revision", .int(revision))])
-        await report(state, .staleSpec, message)
     }
 
     private func refresh(_ state: ServeState, _ snapshots: SnapshotCell) async {
@@ -280,6 +269,7 @@ struct ServeCommand {
             instance.logger.debug("cannot refresh the fleet", [("error", .string("\(error)"))])
             return nil
         }
+        state.noteInForce(fleet.revision)
         await instance.registry.update(fleet, desired)
         await instance.flushUsage()
         await instance.noteAlive()

@@ -10,21 +10,37 @@ final class ServeState: Sendable {
         var isAccepted = false
         var isStopping = false
         var digest = ""
+        var proposals = Proposals()
         var specProblem: SpecProblem?
         var mustReload = false
         var steps: [PassScope: Int] = [:]
+    }
+    /// By what the files are proposed.
+    struct Proposals {
+        /// The revision that the files come from.
+        var base: Int64 = 0
+        /// One that was accepted from other files since.
+        var conflict: Int64?
+        /// Of the files that were proposed last.
+        var digest = ""
+        /// The revision in force, as it was read last, and when the files were proposed last.
+        var inForce: Int64 = 0
+        var lookedAt: Int64 = 0
     }
     private let value: Mutex<Value>
 
     init(_ desired: DesiredState) { value = Mutex(Value(desired: desired)) }
 
-    func accept(_ desired: DesiredState, digest: String) {
+    func accept(_ desired: DesiredState, digest: String, revision: Int64) {
         value.withLock { value in
+            value.proposals = Proposals(base: revision, digest: digest, inForce: revision, lookedAt: revision)
+            value.specProblem = nil
+            // Asked again, and told the same: what is under way may go on.
+            if value.isAccepted, value.digest == digest { return }
             value.desired = desired
             value.digest = digest
             value.generation += 1
             value.isAccepted = true
-            value.specProblem = nil
         }
     }
 
@@ -42,9 +58,15 @@ final class ServeState: Sendable {
         value.withLock { value in value.steps.reduce(0) { $0 + ($1.key == scope ? 0 : $1.value) } }
     }
     func noteStep(of scope: PassScope) { value.withLock { $0.steps[scope, default: 0] += 1 } }
-    /// The files were read, and could not be proposed.
+    func noteInForce(_ revision: Int64) { value.withLock { $0.proposals.inForce = revision } }
+    var proposals: Proposals {
+        get { value.withLock { $0.proposals } }
+        set { value.withLock { $0.proposals = newValue } }
+    }
+    /// The files are to be proposed, though they did not change: they could not be before, or another spec is in force since, which may be
+    /// what they say.
     var mustReload: Bool {
-        get { value.withLock { $0.mustReload } }
+        get { value.withLock { $0.mustReload || $0.proposals.inForce != $0.proposals.lookedAt } }
         set { value.withLock { $0.mustReload = newValue } }
     }
     var specProblem: SpecProblem? {

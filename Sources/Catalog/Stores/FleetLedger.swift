@@ -164,7 +164,10 @@ package protocol FleetLedger: Sendable {
     func accept(_ proposal: SpecProposal) async throws(CatalogError) -> SpecAcceptance
     /// Exclusive gate; then the phase is read; then it changes. `active → draining` also writes the drain row with its
     /// totals; `drained`, `retiring`, `retired` prove the residue in the same transaction.
-    func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase) async throws(CatalogError) -> PhaseOutcome
+    ///
+    /// - Parameter revision: of the spec that wants it; nothing changes under another one. Nil: whichever is in force
+    func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase, under revision: Int64?)
+        async throws(CatalogError) -> PhaseOutcome
     /// The marker was written; recorded once.
     func recordMarked(_ backend: BackendID) async throws(CatalogError)
     func residue(_ backend: BackendID) async throws(CatalogError) -> BackendResidue

@@ -25,6 +25,15 @@ package struct ClaimedVersion: Sendable, Equatable {
     }
 }
 
+/// How a worker leaves a version that it had claimed.
+package enum WorkEnd: Sendable, Equatable {
+    /// Nothing stands in the way of the next worker.
+    case finished
+    /// Nothing can be done for it now, which is no failure of its own.
+    case waiting(Duration, because: String)
+    case failed(retryAfter: Duration, evidence: String)
+}
+
 package enum CopyIntentOutcome: Sendable, Equatable {
     /// The row exists; the copy may be made.
     case admitted
@@ -105,13 +114,13 @@ package struct MoveProgress: Sendable, Equatable {
 
 /// Repair, drain and trim of single copies (DESIGN §6); each call is one transaction.
 package protocol MoveLedger: Sendable {
-    /// Claims up to `limit` versions with `FOR UPDATE SKIP LOCKED`, fewest failures first; those in backoff or under
-    /// another's lease are left out.
+    /// Claims up to `limit` versions with `FOR UPDATE SKIP LOCKED`: fresh ones, then those that were put off, the longest due first.
+    /// Those that are not due yet or under another's lease are left out.
     func claim(_ scope: MoveScope, limit: Int, token: LeaseToken, lease: Duration) async throws(CatalogError)
         -> [ClaimedVersion]
-    /// Ends the claim. With `retryAfter`, the version stays out of claims for so long and its failures count up.
-    func release(_ version: VersionID, token: LeaseToken, retryAfter: Duration?, evidence: String?)
-        async throws(CatalogError)
+    /// Ends the claim. What is put off stays out of claims for so long, or until the fleet changes: a phase, the spec, a backend that is
+    /// identified again.
+    func release(_ version: VersionID, token: LeaseToken, _ end: WorkEnd) async throws(CatalogError)
     /// Locks the version, which must still be retained; then the intent as for a write.
     func intendCopy(
         _ candidate: CopyCandidate, of version: VersionID, token: LeaseToken, lease: Duration

@@ -10,6 +10,7 @@ package enum Migrations {
         Migration010Scrub.sql, Migration011Usage.sql, Migration012PartQuota.sql,
         Migration013Certainty.sql, Migration014Bounds.sql, Migration015Pace.sql,
         Migration016Rebalance.sql, Migration017Adoption.sql, Migration018Leftovers.sql,
+        Migration019Freshness.sql,
     ]
 
     /// What this release needs; a newer schema is refused, since it may have dropped what this release uses.

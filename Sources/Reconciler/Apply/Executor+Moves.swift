@@ -43,15 +43,20 @@ extension Executor {
     }
 
     /// What has too few copies comes first.
-    func repair(_ pass: MovementPass, _ plan: Plan, _ outcome: inout PassOutcome) async throws(CatalogError) {
+    func repair(_ pass: MovementPass, _ outcome: inout PassOutcome) async throws(CatalogError) {
         // Copies on leaving backends count, too: whatever is enough with them is the drain's work, at the drain's pace.
         let counted = pass.planner.roles.filter { $0.value != .uncounted }.map { $0.key }.sorted()
         for bucket in pass.observed.fleet.buckets {
-            // A suspect copy that was replaced is still to be doomed.
-            let hasSuspects = pass.observed.groups.contains { $0.bucket == bucket.id && !$0.suspects.isEmpty }
-            guard plan.repair.copies > 0 || hasSuspects else { continue }
-            try await work(
-                .short(bucket: bucket.id, factor: pass.factor(of: bucket.name), staying: counted), pass, &outcome)
+            let factor = pass.factor(of: bucket.name)
+            let isWanted = pass.observed.groups.contains { group in
+                // A suspect copy that was replaced is still to be doomed.
+                group.bucket == bucket.id
+                    && (pass.observed.mayDestroy && !group.suspects.isEmpty
+                        || group.holders.count { counted.contains($0) } < factor
+                            && pass.staying.contains { !group.holders.contains($0) })
+            }
+            guard isWanted else { continue }
+            try await work(.short(bucket: bucket.id, factor: factor, staying: counted), pass, &outcome)
         }
     }
 
@@ -119,19 +124,19 @@ extension Executor {
         _ claimed: ClaimedVersion, _ result: WorkResult, _ token: LeaseToken, _ outcome: inout PassOutcome
     ) async throws(CatalogError) {
         let version = claimed.placed.version
-        let later = min(limits.workBackoff * (1 << min(claimed.attempts, 10)), limits.workBackoffMax)
-        var pause: (after: Duration, evidence: String)?
+        var end = WorkEnd.finished
         switch result {
         case .done(let moved, let doomed): outcome.count(moved: moved, of: version, doomed: doomed)
         case .ceilingReached(let moved): outcome.count(moved: moved, of: version)
         case .paused: outcome.isUnfinished = true
-        case .blocked: pause = (limits.workBackoff, "blocked")
-        case .idle: pause = (min(later, limits.workIdleMax), "nothing to do")
+        case .blocked: end = .waiting(limits.workPause, because: "blocked")
+        case .idle: end = .waiting(limits.workPause, because: "nothing to do")
         case .failed(let evidence):
             noteFailure(evidence, version, &outcome)
-            pause = (later, evidence)
+            let pause = min(limits.workBackoff * (1 << min(claimed.attempts, 10)), limits.workBackoffMax)
+            end = .failed(retryAfter: pause, evidence: evidence)
         }
-        try await ledgers.moves.release(version.id, token: token, retryAfter: pause?.after, evidence: pause?.evidence)
+        try await ledgers.moves.release(version.id, token: token, end)
     }
 
     func noteFailure(_ evidence: String, _ version: Version, _ outcome: inout PassOutcome) {
@@ -200,12 +205,12 @@ extension Executor {
     func doom(
         _ copies: [Copy], of claimed: ClaimedVersion, _ pass: MovementPass, moved: Int
     ) async -> WorkResult {
-        let staying = pass.staying
+        let counted = copies.isEmpty ? [] : await confirmed(pass, of: claimed)
         var doomed = 0
         for copy in copies {
             let request = DoomRequest(
                 copy: copy.id, version: claimed.placed.version.id, factor: pass.factor(of: claimed.bucketName),
-                counted: staying, readGrace: pass.safety.readGrace, hourlyMax: pass.safety.deletionsPerHourMax)
+                counted: counted, readGrace: pass.safety.readGrace, hourlyMax: pass.safety.deletionsPerHourMax)
             do throws(CatalogError) {
                 switch try await mover.doom(request) {
                 case .doomed: doomed += 1
@@ -219,6 +224,24 @@ extension Executor {
             }
         }
         return .done(moved: moved, doomed: doomed)
+    }
+
+    /// Backends that stay; after a long copy only those that are there still.
+    private func confirmed(_ pass: MovementPass, of claimed: ClaimedVersion) async -> [BackendID] {
+        guard pass.isOld else { return pass.staying }
+        var found: [BackendID] = []
+        for id in pass.staying {
+            guard let record = pass.observed.fleet.backend(id), let store = context.stores[id] else { continue }
+            do throws(StoreError) {
+                let finding = try await IdentityMarker.read(store, keyPrefix: record.spec.keyPrefix, uid: record.uid)
+                if finding == .match { found.append(id) }
+            } catch {
+                logger.warning(
+                    "a backend that was there is not: its copies do not count",
+                    [("backend", .string(record.name)), ("error", .string(error.evidence))])
+            }
+        }
+        return found
     }
 
     var mover: CopyMover {

@@ -62,18 +62,17 @@ extension Executor {
             var effect = Plan.Effect()
             for (one, result) in results {
                 if case .done(let copies, _) = result, copies > 0 { effect.add(1, ByteCount(one.placed.version.size)) }
-                var pause: Duration?
+                var end = WorkEnd.finished
                 switch result {
                 case .done(let copies, let doomed):
                     outcome.count(moved: copies, of: one.placed.version, doomed: doomed)
                 case .failed(let evidence):
                     noteFailure(evidence, one.placed.version, &outcome)
                     // It stands back, so that it is not in the way of the others.
-                    pause = limits.workBackoff
+                    end = .failed(retryAfter: limits.workBackoff, evidence: evidence)
                 case .ceilingReached, .blocked, .idle, .paused: break
                 }
-                try await ledgers.moves.release(
-                    one.placed.version.id, token: token, retryAfter: pause, evidence: "rebalance")
+                try await ledgers.moves.release(one.placed.version.id, token: token, end)
             }
             moved.add(effect.copies, effect.bytes)
             // A copy more that cannot become one less is no rebalancing.

@@ -45,7 +45,9 @@ extension Executor {
     }
 
     private func finish(_ step: PhaseStep, _ message: String, _ outcome: inout PassOutcome) async throws(CatalogError) {
-        guard case .done = try await ledgers.fleet.change(step.backend, from: .retiring, to: .retired) else { return }
+        // No spec calls it back.
+        let result = try await ledgers.fleet.change(step.backend, from: .retiring, to: .retired, under: nil)
+        guard case .done = result else { return }
         context.crashPlan.reached(.afterRetired)
         outcome.phaseSteps += 1
         outcome.events.append(EventRecord(Subject(.backend, step.name), isWarning: false, .retired, message))

@@ -104,7 +104,9 @@ package struct Executor: Sendable {
         if plan.isSuspended { return outcome }
         try await mark(observed, desired, &outcome)
         try await housekeep(desired)
-        for step in plan.phases where step.to != .retired { try await take(step, &outcome) }
+        for step in plan.phases where step.to != .retired {
+            try await take(step, under: observed.fleet.revision, &outcome)
+        }
         try await abandon(plan, observed, &outcome)
         for record in observed.fleet.backends
         where observed.isTrusted(record) && !record.isAbandoned && (record.isDeclared || record.phase != .active) {
@@ -125,7 +127,7 @@ package struct Executor: Sendable {
         var outcome = PassOutcome()
         if plan.isSuspended { return outcome }
         let pass = MovementPass(planner: planner, desired: desired, observed: observed, time: time)
-        if scope != .drains { try await repair(pass, plan, &outcome) }
+        if scope != .drains { try await repair(pass, &outcome) }
         if scope != .movement { try await drain(pass, &outcome) }
         if scope == .drains { return outcome }
         if trims, observed.mayDestroy { try await trim(pass, &outcome) }
@@ -165,8 +167,11 @@ package struct Executor: Sendable {
         _ = try await ledgers.deletions.forgetGone(limit: limits.sweepBatch)
     }
 
-    private func take(_ step: PhaseStep, _ outcome: inout PassOutcome) async throws(CatalogError) {
-        guard case .done = try await ledgers.fleet.change(step.backend, from: step.from, to: step.to) else { return }
+    private func take(
+        _ step: PhaseStep, under revision: Int64, _ outcome: inout PassOutcome
+    ) async throws(CatalogError) {
+        let result = try await ledgers.fleet.change(step.backend, from: step.from, to: step.to, under: revision)
+        guard case .done = result else { return }
         outcome.phaseSteps += 1
         let subject = Subject(.backend, step.name)
         let event: (Reason, String)? =

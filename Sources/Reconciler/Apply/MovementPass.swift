@@ -12,7 +12,7 @@ struct MovementPass: Sendable {
     private let readAt: Duration
 
     init(planner: FleetPlanner, desired: DesiredState, observed: ObservedState, time: PassTime) {
-        self.planner = planner
+        self.planner = planner.working()
         self.desired = desired
         self.observed = observed
         self.time = time
@@ -22,6 +22,9 @@ struct MovementPass: Sendable {
     func factor(of bucket: String) -> Int { desired.replication(of: bucket).factor }
     var safety: SafetySpec { desired.fleet.safety }
     var staying: [BackendID] { planner.roles.filter { $0.value == .staying }.map { $0.key }.sorted() }
+
+    /// What was seen at the beginning may have gone since.
+    var isOld: Bool { time.now - readAt > .seconds(60) }
 
     func isOpen(_ window: DailyWindow?) -> Bool {
         guard let window, let moment = observed.pace.moment else { return true }

@@ -11,6 +11,8 @@ package enum ConvergenceOutcome: Sendable, Equatable {
     /// Nothing moves any more, and why is known.
     case blocked([Blocker])
     case timedOut
+    /// Another spec was accepted meanwhile.
+    case superseded
 }
 
 /// What of a pass is done.
@@ -68,25 +70,28 @@ package struct ReconcileLoop: Sendable {
         self.sleep = sleep
     }
 
-    /// One pass.
+    /// One pass; nil if another spec is in force meanwhile.
     ///
-    /// - Parameter isInterrupted: asked while copies move; true: the pass is to end soon, since what it goes by has changed
-    @discardableResult
+    /// - Parameters:
+    ///   - revision: of `desired`
+    ///   - isInterrupted: asked while copies move; true: the pass is to end soon, since what it goes by has changed
     package func step(
-        _ desired: DesiredState, scope: PassScope = .whole, specProblem: SpecProblem? = nil,
+        _ desired: DesiredState, revision: Int64, scope: PassScope = .whole, specProblem: SpecProblem? = nil,
         isInterrupted: @escaping @Sendable () -> Bool = { false }
-    ) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
+    ) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome)? {
         do throws(CatalogError) {
             switch scope {
-            case .control: return try await pass(desired, specProblem, moves: false, isInterrupted)
-            case .movement, .drains: return try await movement(desired, scope, time(isInterrupted))
-            case .whole: return try await pass(desired, specProblem, moves: true, isInterrupted)
+            case .control: return try await pass(desired, revision, specProblem, moves: false, isInterrupted)
+            case .movement, .drains: return try await movement(desired, revision, scope, time(isInterrupted))
+            case .whole: return try await pass(desired, revision, specProblem, moves: true, isInterrupted)
             }
         } catch {
-            // The database that comes back may be another.
-            lastEpochs.update { $0 = nil }
-            hasLooked.update { $0 = false }
-            errors.update { $0 += 1 }
+            if error.isOfConnection {
+                // The database that comes back may be another.
+                lastEpochs.update { $0 = nil }
+                hasLooked.update { $0 = false }
+                errors.update { $0 += 1 }
+            }
             throw error
         }
     }
@@ -96,14 +101,15 @@ package struct ReconcileLoop: Sendable {
     }
 
     private func pass(
-        _ desired: DesiredState, _ specProblem: SpecProblem?, moves: Bool,
+        _ desired: DesiredState, _ revision: Int64, _ specProblem: SpecProblem?, moves: Bool,
         _ isInterrupted: @escaping @Sendable () -> Bool
-    ) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
+    ) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome)? {
         let began = elapsed()
         let errorsBefore = errors.current
         let executor = executor()
         // A run of its own looks at everything anew; a server may go by what it counted a moment ago.
         var before = try await observe(desired, readsEpochs: areEpochsDue(), countsAnew: moves)
+        guard before.fleet.revision == revision else { return nil }
         var events: [EventRecord] = []
         if let event = try await executor.guardAgainstRewind(&before, desired) { events.append(event) }
         // Unless another loop met an error since: then it was looked at another database, perhaps.
@@ -135,9 +141,10 @@ package struct ReconcileLoop: Sendable {
     }
 
     private func movement(
-        _ desired: DesiredState, _ scope: PassScope, _ time: PassTime
-    ) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome) {
+        _ desired: DesiredState, _ revision: Int64, _ scope: PassScope, _ time: PassTime
+    ) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome)? {
         let observed = try await observe(desired, readsEpochs: false, countsAnew: false)
+        guard observed.fleet.revision == revision else { return nil }
         let planner = FleetPlanner(desired: desired, observed: observed)
         let plan = planner.plan()
         // Not before control has looked whether this is the catalog that it was.
@@ -244,11 +251,12 @@ package struct ReconcileLoop: Sendable {
 
     /// Passes until nothing is left to do, nothing moves, or the time is over. Waits for what only time can bring (read grace, leases).
     package func runUntilConverged(
-        _ desired: DesiredState, within limit: Duration, pause: @Sendable () async throws(CancellationError) -> Void
+        _ desired: DesiredState, revision: Int64, within limit: Duration,
+        pause: @Sendable () async throws(CancellationError) -> Void
     ) async throws(CatalogError) -> ConvergenceOutcome {
         let deadline = elapsed() + limit
         while true {
-            let (plan, outcome) = try await step(desired)
+            guard let (plan, outcome) = try await step(desired, revision: revision) else { return .superseded }
             if !outcome.hasProgressed, !outcome.isUnfinished {
                 if !plan.blockers.isEmpty { return .blocked(plan.blockers) }
                 let isWaiting =

@@ -20,8 +20,8 @@ package struct ReconcilerLimits: Sendable {
     /// First and longest pause before a version that failed is tried again.
     package var workBackoff: Duration = .seconds(5)
     package var workBackoffMax: Duration = .seconds(600)
-    /// Longest pause before a version with nothing to do for it is looked at again: a backend may be back.
-    package var workIdleMax: Duration = .seconds(120)
+    /// Before a version that nothing can be done for is looked at again; sooner if the fleet changes.
+    package var workPause: Duration = .seconds(30)
     /// An upload that nobody touched for so long is aborted.
     package var uploadAgeMax: Duration = .seconds(7 * 24 * 3600)
     /// Pages of 1,000 names that one pass looks through on each backend; the next goes on there.

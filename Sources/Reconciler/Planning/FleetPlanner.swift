@@ -7,8 +7,8 @@ package struct FleetPlanner {
     let observed: ObservedState
     /// Declared backends that have no row yet get ids of their own for the time of the plan.
     private let provisional: [String: BackendID]
-    package let roles: [BackendID: BackendRole]
-    package let standings: [BackendStanding]
+    package private(set) var roles: [BackendID: BackendRole]
+    package private(set) var standings: [BackendStanding]
     /// Backends whose drain begins with this plan.
     private let admitted: Set<BackendID>
 
@@ -46,6 +46,19 @@ package struct FleetPlanner {
         }
         self.roles = roles
         self.standings = standings.sorted { $0.name < $1.name }
+    }
+
+    /// As workers go by it: a backend that is wanted again takes no copies, and none elsewhere is dropped because of it, until its phase
+    /// has changed.
+    package func working() -> FleetPlanner {
+        var planner = self
+        for record in observed.fleet.backends where record.phase != .active && roles[record.id] == .staying {
+            planner.roles[record.id] = .away
+            guard let index = standings.firstIndex(where: { $0.id == record.id }) else { continue }
+            planner.standings[index].isEligible = false
+            planner.standings[index].isHealthy = false
+        }
+        return planner
     }
 
     private static func role(

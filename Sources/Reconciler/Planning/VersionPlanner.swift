@@ -94,7 +94,8 @@ package enum VersionPlanner {
                 !isReadable
                 ? .sourceUnreadable : wouldFit.count > targets.count ? .insufficientRoom : .insufficientTargets
         }
-        return VersionDecision(
-            targets: targets, dooms: mayDoom ? leaving + healed.filter { _ in after >= factor } : [], blocked: blocked)
+        // Beside the good copy that took its place a suspect is of no use, however few there are.
+        let replaced = healed.filter { after >= factor || holders.contains($0) || targets.contains($0) }
+        return VersionDecision(targets: targets, dooms: mayDoom ? leaving + replaced : [], blocked: blocked)
     }
 }

@@ -1,0 +1,240 @@
+/// Nothing goes by what was so a while ago: pauses end when the fleet changes, and decisions are made under the spec in force.
+enum Migration019Freshness {
+    static let sql = #"""
+        ALTER TABLE work ADD COLUMN released_at timestamptz NOT NULL DEFAULT '-infinity';
+
+        -- When something happened by which that may succeed which did not.
+        CREATE FUNCTION fleet_changed_at() RETURNS timestamptz LANGUAGE sql STABLE AS $$
+            SELECT greatest(
+                (SELECT max(phase_since) FROM backend), (SELECT max(accepted_at) FROM spec_revision),
+                (SELECT max(last_transition_at) FROM condition WHERE type = 'Identified' AND status = 'True'))
+        $$;
+
+        -- Both replaced, with the same shape: what was put off is due when the fleet changes, and the longest due comes first.
+        CREATE OR REPLACE FUNCTION claim_v1(
+            p_scope text, p_backend int, p_bucket int, p_factor int, p_staying int[], p_from text, p_limit int, p_token uuid,
+            p_lease_ms bigint
+        ) RETURNS TABLE (version_id uuid, attempts int) LANGUAGE plpgsql AS $$
+        DECLARE
+            chosen uuid[];
+            again uuid[];
+            moment timestamptz := clock_timestamp();
+            changed timestamptz := fleet_changed_at();
+        BEGIN
+            IF p_scope = 'leaving' THEN
+                chosen := array(
+                    SELECT v.id FROM copy c JOIN version v ON v.id = c.version_id
+                    WHERE c.backend_id = p_backend AND c.state = 'live'
+                        AND NOT EXISTS (SELECT 1 FROM work w WHERE w.version_id = c.version_id)
+                    ORDER BY c.version_id LIMIT p_limit FOR NO KEY UPDATE OF v SKIP LOCKED);
+            ELSE
+                chosen := array(
+                    SELECT v.id FROM object o JOIN version v ON v.id = o.current_version
+                    WHERE o.bucket_id = p_bucket AND o.key >= p_from
+                        AND NOT EXISTS (SELECT 1 FROM work w WHERE w.version_id = o.current_version)
+                        AND in_scope(o.current_version, p_scope, p_backend, p_bucket, p_factor, p_staying)
+                    ORDER BY o.key LIMIT p_limit FOR NO KEY UPDATE OF v SKIP LOCKED);
+            END IF;
+            IF cardinality(chosen) < p_limit THEN
+                again := array(
+                    SELECT v.id FROM work w JOIN version v ON v.id = w.version_id
+                    WHERE w.lease_until < moment AND (w.not_before <= moment OR w.released_at < changed)
+                        AND v.committed_at IS NOT NULL AND v.superseded_at IS NULL
+                        AND (p_scope = 'leaving' OR v.bucket_id = p_bucket)
+                        AND in_scope(v.id, p_scope, p_backend, p_bucket, p_factor, p_staying)
+                    ORDER BY w.not_before, v.id LIMIT p_limit - cardinality(chosen) FOR NO KEY UPDATE OF v SKIP LOCKED);
+                chosen := chosen || again;
+            END IF;
+            -- Who claimed them since this snapshot has a lease that the last condition respects.
+            RETURN QUERY
+            INSERT INTO work AS w (version_id, token, lease_until, not_before)
+            SELECT id, p_token, moment + make_interval(secs => p_lease_ms / 1000.0), moment FROM unnest(chosen) id ORDER BY id
+            ON CONFLICT ON CONSTRAINT work_pkey DO UPDATE SET token = excluded.token, lease_until = excluded.lease_until
+            WHERE w.lease_until < moment AND (w.not_before <= moment OR w.released_at < changed)
+            RETURNING w.version_id, w.attempts;
+        END $$;
+
+        CREATE OR REPLACE FUNCTION claim_again_v1(
+            p_scope text, p_bucket int, p_factor int, p_staying int[], p_limit int, p_token uuid, p_lease_ms bigint
+        ) RETURNS TABLE (version_id uuid, attempts int) LANGUAGE plpgsql AS $$
+        DECLARE
+            moment timestamptz := clock_timestamp();
+            changed timestamptz := fleet_changed_at();
+            chosen uuid[];
+        BEGIN
+            chosen := array(
+                SELECT v.id FROM work w JOIN version v ON v.id = w.version_id
+                WHERE w.lease_until < moment AND (w.not_before <= moment OR w.released_at < changed)
+                    AND v.committed_at IS NOT NULL AND v.superseded_at IS NULL
+                    AND v.bucket_id = p_bucket AND in_scope(v.id, p_scope, 0, p_bucket, p_factor, p_staying)
+                ORDER BY w.not_before, v.id LIMIT p_limit FOR NO KEY UPDATE OF v SKIP LOCKED);
+            RETURN QUERY
+            UPDATE work w SET token = p_token, lease_until = moment + make_interval(secs => p_lease_ms / 1000.0)
+            WHERE w.version_id = ANY (chosen) AND w.lease_until < moment AND (w.not_before <= moment OR w.released_at < changed)
+            RETURNING w.version_id, w.attempts;
+        END $$;
+
+        -- A worker may go by a spec that was replaced since: of two factors the larger one is kept.
+        CREATE FUNCTION doom_v4(
+            p_copy uuid, p_version uuid, p_factor int, p_counted int[], p_grace_ms bigint, p_ceiling bigint
+        ) RETURNS TABLE (outcome text, others int, required int) LANGUAGE plpgsql AS $$
+        DECLARE factor_now int;
+        BEGIN
+            PERFORM gates_shared(p_counted);
+            SELECT greatest(p_factor, b.factor) INTO factor_now FROM version v JOIN bucket b ON b.id = v.bucket_id WHERE v.id = p_version;
+            RETURN QUERY SELECT * FROM doom_v3(p_copy, p_version, coalesce(factor_now, p_factor), p_counted, p_grace_ms, p_ceiling);
+        END $$;
+
+        -- p_revision null: whatever is in force. Specs are accepted under the same gates.
+        CREATE FUNCTION change_phase_v5(p_backend int, p_from text, p_to text, p_revision bigint) RETURNS TABLE (
+            outcome text, phase_now text, writing bigint, live bigint, uploads bigint, doomed bigint, waiting bigint, dead bigint
+        ) LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_advisory_xact_lock(7001, p_backend);
+            IF p_revision IS DISTINCT FROM (SELECT max(s.revision) FROM spec_revision s) AND p_revision IS NOT NULL THEN
+                RETURN QUERY SELECT 'notFrom', b.phase, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint
+                FROM backend b WHERE b.id = p_backend;
+                RETURN;
+            END IF;
+            RETURN QUERY SELECT * FROM change_phase_v4(p_backend, p_from, p_to);
+        END $$;
+
+        -- Copies that are where they are wanted and can be read, as was found last.
+        CREATE FUNCTION held_soundly(p_version uuid) RETURNS bigint LANGUAGE sql STABLE AS $$
+            SELECT count(*) FROM copy h JOIN backend b ON b.id = h.backend_id
+            WHERE h.version_id = p_version AND h.state = 'live' AND NOT h.suspect AND b.phase = 'active' AND b.declared
+                AND NOT EXISTS (
+                    SELECT 1 FROM condition x
+                    WHERE x.kind = 'backend' AND x.name = b.name AND x.type = 'Identified' AND x.status <> 'True')
+        $$;
+
+        -- Replaced, with the same shape: a copy that was interrupted is kept only as long as somebody will go on with it.
+        CREATE OR REPLACE FUNCTION is_resumable(c copy) RETURNS boolean LANGUAGE sql STABLE AS $$
+            SELECT c.backend_upload_id IS NOT NULL AND c.upload_id IS NULL AND c.lease_until > clock_timestamp() - interval '1 day'
+                AND (EXISTS (
+                        SELECT 1 FROM copy h JOIN backend b ON b.id = h.backend_id
+                        WHERE h.version_id = c.version_id AND h.state = 'live' AND b.phase = 'draining')
+                    OR c.lease_until > clock_timestamp() - interval '15 minutes' AND EXISTS (
+                        SELECT 1 FROM version v JOIN bucket k ON k.id = v.bucket_id
+                        WHERE v.id = c.version_id AND held_soundly(v.id) < k.factor))
+                AND EXISTS (SELECT 1 FROM backend b WHERE b.id = c.backend_id AND b.phase = 'active' AND b.declared)
+                AND EXISTS (SELECT 1 FROM version v WHERE v.id = c.version_id AND v.committed_at IS NOT NULL AND v.superseded_at IS NULL)
+        $$;
+
+        -- What was renewed since it was chosen is not expired.
+        CREATE FUNCTION let_go_expired(p_copies uuid[]) RETURNS int LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM 1 FROM version WHERE id IN (SELECT version_id FROM copy WHERE id = ANY (p_copies)) ORDER BY id FOR NO KEY UPDATE;
+            PERFORM 1 FROM copy WHERE id = ANY (p_copies) ORDER BY id FOR NO KEY UPDATE;
+            RETURN let_go(array(SELECT id FROM copy WHERE id = ANY (p_copies) AND lease_until < clock_timestamp()));
+        END $$;
+
+        CREATE OR REPLACE FUNCTION reap_writes_v3(p_limit int) RETURNS int LANGUAGE plpgsql AS $$
+        DECLARE
+            born timestamptz;
+            kept int := 0;
+        BEGIN
+            SELECT max(x.since) INTO born FROM (
+                SELECT a.since, (SELECT max(p.until) FROM alive p WHERE p.since < a.since) AS before FROM alive a
+                UNION ALL SELECT pg_postmaster_start_time(), (SELECT max(until) FROM alive)) x
+            WHERE x.since > x.before + interval '1 minute';
+            IF born IS NOT NULL THEN
+                kept := let_go_expired(array(
+                    SELECT c.id FROM copy c WHERE c.state = 'writing' AND c.upload_id IS NULL AND c.backend_upload_id IS NULL
+                        AND c.lease_until < clock_timestamp() AND c.created_at < born LIMIT p_limit));
+            END IF;
+            RETURN kept + reap_writes_v2(p_limit);
+        END $$;
+
+        -- While an operator is to look at what the catalog lost, what clients delete is remembered, also where it is not known.
+        CREATE FUNCTION delete_v3(
+            p_bucket int, p_keys text[], p_matches text[], p_none_matches text[], p_sizes bigint[], p_times bigint[], p_grace_ms bigint
+        ) RETURNS TABLE (deleted_key text, outcome text) LANGUAGE plpgsql AS $$
+        DECLARE passed text[] := '{}';
+        BEGIN
+            IF NOT halted() THEN
+                RETURN QUERY SELECT * FROM delete_v2(p_bucket, p_keys, p_matches, p_none_matches, p_sizes, p_times, p_grace_ms);
+                RETURN;
+            END IF;
+            FOR deleted_key, outcome IN
+                SELECT * FROM delete_v2(p_bucket, p_keys, p_matches, p_none_matches, p_sizes, p_times, p_grace_ms)
+            LOOP
+                IF outcome = 'passes' THEN passed := passed || deleted_key; END IF;
+                RETURN NEXT;
+            END LOOP;
+            INSERT INTO object AS o (bucket_id, key, deleted_at)
+            SELECT p_bucket, k, clock_timestamp() FROM (SELECT DISTINCT unnest(passed) AS k) x ORDER BY k
+            ON CONFLICT (bucket_id, key) DO UPDATE SET deleted_at = excluded.deleted_at WHERE o.current_version IS NULL;
+        END $$;
+
+        -- Of two writes at the same time either may be the later one, and only one of them is known to be acknowledged. Ids are by the
+        -- clocks of gateways, which may differ.
+        CREATE FUNCTION adopt_v2(
+            p_bucket int, p_key text, p_version uuid, p_size bigint, p_etag text, p_content_type text, p_headers text[], p_metadata text[],
+            p_written_us bigint, p_copies uuid[], p_backends int[], p_names text[], p_grace_ms bigint
+        ) RETURNS TABLE (outcome text, adopted int) LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM gates_shared(p_backends);
+            PERFORM pg_advisory_xact_lock_shared(7005, p_bucket);
+            PERFORM 1 FROM object o WHERE o.bucket_id = p_bucket AND o.key = p_key FOR NO KEY UPDATE;
+            IF NOT EXISTS (SELECT 1 FROM version v WHERE v.id = p_version AND v.committed_at IS NOT NULL) AND EXISTS (
+                SELECT 1 FROM object o JOIN version v ON v.id = o.current_version
+                WHERE o.bucket_id = p_bucket AND o.key = p_key
+                    AND v.committed_at >= 'epoch'::timestamptz + make_interval(secs => p_written_us / 1000000.0)) THEN
+                RETURN QUERY SELECT 'outdated', 0; RETURN;
+            END IF;
+            RETURN QUERY SELECT * FROM adopt_v1(
+                p_bucket, p_key, p_version, p_size, p_etag, p_content_type, p_headers, p_metadata, p_written_us, p_copies, p_backends,
+                p_names, p_grace_ms);
+        END $$;
+
+        -- Locks are only taken where nobody waits, so their order does not matter here.
+        CREATE FUNCTION forget_gone_v2(p_limit int) RETURNS int LANGUAGE plpgsql AS $$
+        DECLARE more int;
+        BEGIN
+            -- What left its scope by itself; what is still to be done is fresh again.
+            WITH one AS MATERIALIZED (
+                SELECT version_id FROM work
+                WHERE lease_until < clock_timestamp() - interval '15 minutes' AND not_before < clock_timestamp() - interval '15 minutes'
+                LIMIT p_limit FOR UPDATE SKIP LOCKED)
+            DELETE FROM work w USING one WHERE w.version_id = one.version_id;
+            GET DIAGNOSTICS more = ROW_COUNT;
+            RETURN more + forget_gone_v1(p_limit);
+        END $$;
+
+        -- Replaced, with the same shape: deletions are kept as long as a halt asks for a look.
+        CREATE OR REPLACE FUNCTION forget_gone_v1(p_limit int) RETURNS int LANGUAGE plpgsql AS $$
+        DECLARE
+            forgotten int;
+            more int;
+            ended uuid[];
+        BEGIN
+            WITH one AS MATERIALIZED (SELECT id FROM copy WHERE state = 'gone' LIMIT p_limit FOR UPDATE SKIP LOCKED)
+            DELETE FROM copy c USING one WHERE c.id = one.id;
+            GET DIAGNOSTICS forgotten = ROW_COUNT;
+            -- The result of a Complete is kept for a day, for those who ask again.
+            ended := array(
+                SELECT id FROM upload WHERE state IN ('completed', 'aborted') AND changed_at < clock_timestamp() - interval '1 day'
+                LIMIT p_limit FOR UPDATE SKIP LOCKED);
+            DELETE FROM upload_part WHERE upload_id = ANY (ended);
+            DELETE FROM upload WHERE id = ANY (ended);
+            WITH one AS MATERIALIZED (
+                SELECT v.id FROM version v
+                WHERE v.superseded_at IS NOT NULL
+                    AND NOT EXISTS (SELECT 1 FROM copy c WHERE c.version_id = v.id)
+                    AND NOT EXISTS (SELECT 1 FROM upload u WHERE u.version_id = v.id)
+                LIMIT p_limit FOR UPDATE SKIP LOCKED)
+            DELETE FROM version v USING one WHERE v.id = one.id;
+            GET DIAGNOSTICS more = ROW_COUNT;
+            forgotten := forgotten + more;
+            DELETE FROM work w WHERE NOT EXISTS (SELECT 1 FROM version v WHERE v.id = w.version_id);
+            IF halted() THEN RETURN forgotten; END IF;
+            WITH one AS MATERIALIZED (
+                SELECT o.bucket_id, o.key FROM object o WHERE o.deleted_at IS NOT NULL AND o.current_version IS NULL
+                LIMIT p_limit FOR UPDATE SKIP LOCKED)
+            DELETE FROM object o USING one WHERE o.bucket_id = one.bucket_id AND o.key = one.key;
+            GET DIAGNOSTICS more = ROW_COUNT;
+            RETURN forgotten + more;
+        END $$;
+        """#
+}
