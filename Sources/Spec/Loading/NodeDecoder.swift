@@ -2,6 +2,13 @@
 final class DiagnosticCollector {
     static let findingsMax = 50
     private(set) var diagnostics: [Diagnostic] = []
+    /// Where literal secrets stand, by file; all of them, however many findings there are.
+    private(set) var secrets: [String: Set<Range<Int>>] = [:]
+
+    func remember(secret node: Node) {
+        guard let extent = node.extent else { return }
+        secrets[node.mark.file, default: []].insert(extent)
+    }
 
     func report(_ diagnostic: Diagnostic) {
         if diagnostics.count < DiagnosticCollector.findingsMax { diagnostics.append(diagnostic) }
@@ -191,6 +198,7 @@ final class MappingDecoder {
     func secret(_ name: String) -> SecretReference? {
         guard let node = node(name) else { return nil }
         if case .scalar(let text, _) = node.content {
+            collector.remember(secret: node)
             collector.report(
                 Diagnostic(
                     .literalSecret, node.mark, "\(path).\(name) is written in the spec itself",
