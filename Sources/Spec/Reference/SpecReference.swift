@@ -56,25 +56,30 @@ package struct SpecField: Sendable, Equatable {
 package enum SpecReference {
     package static let kinds = ["Fleet", "Backend", "Bucket", "Keyring"]
 
-    package static let fields: [SpecField] = fleet + backend + replication("Bucket", "the fleet's") + bucket + keyring
+    package static let fields: [SpecField] =
+        fleet + backend
+        + replication(
+            "Bucket", factor: "the fleet's", ack: "the fleet's, at most factor", minAck: "the fleet's, at most ack")
+        + [delay("Bucket", "the fleet's")] + bucket + keyring
 
-    private static func replication(_ kind: String, _ inherited: String?) -> [SpecField] {
+    private static func replication(_ kind: String, factor: String, ack: String, minAck: String) -> [SpecField] {
         [
-            SpecField(kind, "replication.factor", .integer(1...16), inherited ?? "2", "copies of every object"),
+            SpecField(kind, "replication.factor", .integer(1...16), factor, "copies of every object"),
             SpecField(
-                kind, "replication.ack", .integer(1...16), "min(2, factor)",
-                "copies made durable before a write is acknowledged"),
-            SpecField(
-                kind, "replication.minAck", .integer(1...16), inherited ?? "1",
-                "enough when fewer backends are eligible"),
-            SpecField(
-                kind, "replication.repairDelay", .duration, inherited ?? "10m",
-                "how long a backend may be unreachable before its copies are made anew"),
+                kind, "replication.ack", .integer(1...16), ack, "copies made durable before a write is acknowledged"),
+            SpecField(kind, "replication.minAck", .integer(1...16), minAck, "enough when fewer backends are eligible"),
         ]
     }
 
+    private static func delay(_ kind: String, _ absent: String) -> SpecField {
+        SpecField(
+            kind, "replication.repairDelay", .duration, absent,
+            "how long a backend may be unreachable before its copies are made anew")
+    }
+
     private static let fleet: [SpecField] =
-        replication("Fleet", nil) + [
+        replication("Fleet", factor: "2", ack: "min(2, factor)", minAck: "1") + [
+            delay("Fleet", "10m"),
             SpecField(
                 "Fleet", "routing", .choice(["spread", "pack"]), "spread",
                 "`spread`: the least utilised backend first; `pack`: the first by name that has room"),
