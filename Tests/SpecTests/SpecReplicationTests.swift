@@ -64,6 +64,25 @@ import Testing
         }
     }
 
+    @Test func `a repair delay is refused in a bucket, and names its place`() throws {
+        for files in orders(fleet("repairDelay: 5s"), bucket("factor: 1, repairDelay: 1m, ark: 1")) {
+            guard case .rejected(let findings, let sources) = try SpecLoaderTests().load(files) else {
+                Issue.record("accepted: \(files)")
+                continue
+            }
+            #expect(findings.filter { $0.severity == .error }.map(\.code) == [.misplacedField, .unknownField])
+            let shown = DiagnosticRenderer.text(findings, sources: sources)
+            #expect(shown.contains("^^^^^^^^^^^ it belongs to the Fleet: spec.replication.repairDelay"), "\(shown)")
+        }
+        for files in orders(fleet("repairDelay: 5s"), bucket("factor: 1")) {
+            guard case .accepted(let spec) = try SpecLoaderTests().load(files) else {
+                Issue.record("rejected: \(files)")
+                continue
+            }
+            #expect(spec.desired.fleet.replication.repairDelay == .seconds(5))
+        }
+    }
+
     @Test func `findings keep the order of the documents, and each comes once`() throws {
         let files = ["a.yaml": bucket("factor: 0") + SpecLoaderTests.backend, "b.yaml": fleet("factor: 99")]
         guard case .rejected(let findings, _) = try SpecLoaderTests().load(files) else {

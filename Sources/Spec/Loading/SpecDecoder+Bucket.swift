@@ -2,7 +2,7 @@
 extension SpecDecoder {
     func bucket(_ name: String, _ spec: MappingDecoder) -> BucketSpec {
         var bucket = BucketSpec(name: name)
-        bucket.replication = replication(spec, default: fleetReplication)
+        bucket.replication = replication(spec, .bucket, default: fleetReplication)
         if let encryption = spec.mapping("encryption") {
             bucket.encryptionKeyring = encryption.required("keyring")
             encryption.finish()
@@ -42,7 +42,7 @@ extension SpecDecoder {
     }
 
     /// What is left out comes from `base`, as far as it fits what is given: `ack` within the factor, `minAck` within `ack`.
-    func replication(_ spec: MappingDecoder, default base: ReplicationSpec) -> ReplicationSpec? {
+    func replication(_ spec: MappingDecoder, _ kind: Kind, default base: ReplicationSpec) -> ReplicationSpec? {
         guard let mapping = spec.mapping("replication") else { return nil }
         defer { mapping.finish() }
         let factor = mapping.integer("factor", 1...16).map { Int($0) } ?? base.factor
@@ -60,8 +60,16 @@ extension SpecDecoder {
                     .badValue, mapping.keyMark("minAck"), "replication.minAck \(minAck) is more than ack \(ack)",
                     hint: "minAck is at most ack"))
         }
-        let delay = mapping.duration("repairDelay") ?? base.repairDelay
-        return ReplicationSpec(factor: factor, ack: ack, minAck: minAck, repairDelay: delay)
+        var replication = ReplicationSpec(factor: factor, ack: ack, minAck: minAck, repairDelay: base.repairDelay)
+        if kind == .fleet {
+            replication.repairDelay = mapping.duration("repairDelay") ?? base.repairDelay
+        } else {
+            // Whether a backend is away is decided once, for the copies of all buckets.
+            mapping.refuse(
+                "repairDelay", "repairDelay holds for a backend, and so for all buckets alike",
+                hint: "it belongs to the Fleet: spec.replication.repairDelay")
+        }
+        return replication
     }
 
     private static let corsMethods = ["GET", "PUT", "HEAD", "POST", "DELETE"]

@@ -33,7 +33,7 @@ struct SpecDecoder {
         return ahead.fleets.first?.0.replication
     }
 
-    private enum Kind: String, CaseIterable {
+    enum Kind: String, CaseIterable {
         case fleet = "Fleet"
         case backend = "Backend"
         case bucket = "Bucket"
@@ -127,7 +127,7 @@ struct SpecDecoder {
 
     private func fleet(_ name: String, _ spec: MappingDecoder) -> FleetSpec {
         var fleet = FleetSpec(name: name, replication: ReplicationSpec(factor: 2))
-        if let replication = replication(spec, default: fleet.replication) { fleet.replication = replication }
+        if let replication = replication(spec, .fleet, default: fleet.replication) { fleet.replication = replication }
         fleet.routing = spec.choice("routing", Routing.self) ?? fleet.routing
         if let reconcile = spec.mapping("reconcile") {
             fleet.reconcileInterval = reconcile.duration("interval") ?? fleet.reconcileInterval

@@ -60,7 +60,7 @@ package enum SpecReference {
         fleet + backend
         + replication(
             "Bucket", factor: "the fleet's", ack: "the fleet's, at most factor", minAck: "the fleet's, at most ack")
-        + [delay("Bucket", "the fleet's")] + bucket + keyring
+        + bucket + keyring
 
     private static func replication(_ kind: String, factor: String, ack: String, minAck: String) -> [SpecField] {
         [
@@ -71,15 +71,11 @@ package enum SpecReference {
         ]
     }
 
-    private static func delay(_ kind: String, _ absent: String) -> SpecField {
-        SpecField(
-            kind, "replication.repairDelay", .duration, absent,
-            "how long a backend may be unreachable before its copies are made anew")
-    }
-
     private static let fleet: [SpecField] =
         replication("Fleet", factor: "2", ack: "min(2, factor)", minAck: "1") + [
-            delay("Fleet", "10m"),
+            SpecField(
+                "Fleet", "replication.repairDelay", .duration, "10m",
+                "how long a backend may be unreachable before its copies are made anew, those of all buckets"),
             SpecField(
                 "Fleet", "routing", .choice(["spread", "pack"]), "spread",
                 "`spread`: the least utilised backend first; `pack`: the first by name that has room"),
