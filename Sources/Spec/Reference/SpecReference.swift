@@ -114,7 +114,8 @@ package enum SpecReference {
     private static let backend: [SpecField] = [
         SpecField(
             "Backend", "state", .choice(["active", "draining", "removed"]), "active",
-            "`draining`: its copies leave; `removed`: they leave, then it is retired"),
+            "`draining`: its copies leave, and it is kept, drained; `removed`: the same, but with `removal.purge` it is then verified to be empty and retired"
+        ),
         SpecField(
             "Backend", "endpoint", .text, "required",
             "`https://HOST[:PORT]`, `http://…`, `file:///absolute/path`, or `file://./path` from the spec's folder"),
@@ -141,7 +142,10 @@ package enum SpecReference {
         SpecField(
             "Backend", "drain.window.start", .timeOfDay, "at any time", "its drain moves copies only from then, UTC"),
         SpecField("Backend", "drain.window.end", .timeOfDay, "–", "until then; may be on the next day"),
-        SpecField("Backend", "deletionProtection", .bool, "false", "with `state: removed` and copies left: refused"),
+        SpecField(
+            "Backend", "deletionProtection", .bool, "false",
+            "with `state: removed`: no drain begins while it has live copies, one that began as `draining` goes on; `removal.abandon` is refused"
+        ),
         SpecField("Backend", "removal.purge", .bool, "false", "with `state: removed`: verify by listing and retire"),
         SpecField(
             "Backend", "removal.abandon", .text, "–",
