@@ -31,6 +31,7 @@ package struct ReplicationSpec: Sendable, Equatable {
     package var ack: Int
     /// Enough when fewer backends are eligible.
     package var minAck: Int
+    /// In a bucket it is the fleet's: a backend is away for all buckets alike.
     package var repairDelay: Duration
 
     package init(factor: Int, ack: Int? = nil, minAck: Int = 1, repairDelay: Duration = .seconds(600)) {

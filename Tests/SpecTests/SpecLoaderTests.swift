@@ -33,7 +33,7 @@ import Testing
         """
 
     /// Loads `files` from a folder of their own; paths in the result are file names.
-    private func load(_ files: [String: String]) throws -> SpecLoad {
+    func load(_ files: [String: String]) throws -> SpecLoad {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("sluice-spec-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }

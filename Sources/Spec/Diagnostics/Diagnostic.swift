@@ -67,7 +67,8 @@ package struct Diagnostic: Sendable, Equatable {
 
 /// Findings as text: `file:line:column: error: …`, the line, and a hint below it.
 package enum DiagnosticRenderer {
-    /// - Parameter sources: contents by file, as in `SourceMark.file`
+    /// - Parameter sources: contents by file, as in `SourceMark.file`, as the loader gives them: a literal secret must
+    ///   not come back in a message
     package static func text(_ diagnostics: [Diagnostic], sources: [String: String]) -> String {
         diagnostics.map { one(of: $0, sources) }.joined(separator: "\n")
     }
@@ -94,11 +95,6 @@ package enum DiagnosticRenderer {
         guard let source = sources[mark.file] else { return nil }
         let lines = source.split(separator: "\n", omittingEmptySubsequences: false)
         guard mark.line >= 1, mark.line <= lines.count else { return nil }
-        let line = lines[mark.line - 1]
-        // A literal secret must not come back in an error message.
-        if line.contains("secretAccessKey:"), !line.contains("from") {
-            return String(line.prefix { $0 != ":" }) + ": <redacted>"
-        }
-        return String(line.prefix(160))
+        return String(lines[mark.line - 1].prefix(160))
     }
 }

@@ -13,6 +13,9 @@ struct Node: Sendable {
     }
     var content: Content
     var mark: SourceMark
+    /// What a scalar takes of its file, with its anchor: Unicode scalars, counted from behind a byte order mark.
+    /// Nil for lists and mappings. Through an alias it is the extent of what the alias stands for.
+    var extent: Range<Int>?
 
     var typeName: String {
         switch content {

@@ -2,6 +2,13 @@
 final class DiagnosticCollector {
     static let findingsMax = 50
     private(set) var diagnostics: [Diagnostic] = []
+    /// Where literal secrets stand, by file; all of them, however many findings there are.
+    private(set) var secrets: [String: Set<Range<Int>>] = [:]
+
+    func remember(secret node: Node) {
+        guard let extent = node.extent else { return }
+        secrets[node.mark.file, default: []].insert(extent)
+    }
 
     func report(_ diagnostic: Diagnostic) {
         if diagnostics.count < DiagnosticCollector.findingsMax { diagnostics.append(diagnostic) }
@@ -20,6 +27,7 @@ final class MappingDecoder {
     let collector: DiagnosticCollector
     private let entries: [Node.Entry]
     private var known: [String] = []
+    private var misplaced: [String] = []
 
     init?(_ node: Node, path: String, _ collector: DiagnosticCollector) {
         guard case .mapping(let entries) = node.content else {
@@ -89,6 +97,13 @@ final class MappingDecoder {
 
     func missing(_ name: String, hint: String? = nil) {
         collector.report(Diagnostic(.missingField, mark, "\(path) lacks the field \"\(name)\"", hint: hint))
+    }
+
+    /// Reports a field that people may look for here; it is not offered as a cure for another mistake.
+    func refuse(_ name: String, _ message: String, hint: String) {
+        guard has(name) else { return }
+        misplaced.append(name)
+        collector.report(Diagnostic(.misplacedField, keyMark(name), message, hint: hint, width: name.count))
     }
 
     /// YAML 1.2's core booleans only: `yes` and `on` are strings.
@@ -191,6 +206,7 @@ final class MappingDecoder {
     func secret(_ name: String) -> SecretReference? {
         guard let node = node(name) else { return nil }
         if case .scalar(let text, _) = node.content {
+            collector.remember(secret: node)
             collector.report(
                 Diagnostic(
                     .literalSecret, node.mark, "\(path).\(name) is written in the spec itself",
@@ -221,7 +237,7 @@ final class MappingDecoder {
 
     /// Reports every field that was not asked for. To be called last.
     func finish() {
-        for entry in entries where !known.contains(entry.key) {
+        for entry in entries where !known.contains(entry.key) && !misplaced.contains(entry.key) {
             let hint = Spelling.nearest(entry.key, known).map { "did you mean \"\($0)\"?" }
             collector.report(
                 Diagnostic(

@@ -1,12 +1,14 @@
 /// Documents → `DesiredState`, with every mistake reported.
 struct SpecDecoder {
-    private let collector: DiagnosticCollector
+    let collector: DiagnosticCollector
     /// Relative `file://./…` endpoints are resolved against the spec's folder.
     private let baseFolder: String
     private var fleets: [(FleetSpec, SourceMark)] = []
     private var backends: [(BackendSpec, SourceMark)] = []
     private var buckets: [(BucketSpec, SourceMark)] = []
     private var keyrings: [(KeyringSpec, SourceMark)] = []
+    /// What buckets take from the fleet.
+    private(set) var fleetReplication = ReplicationSpec(factor: 2)
 
     init(_ collector: DiagnosticCollector, baseFolder: String) {
         self.collector = collector
@@ -15,11 +17,23 @@ struct SpecDecoder {
 
     /// Nil if anything is wrong; warnings alone do not prevent a result.
     mutating func decode(_ documents: [Node]) -> DesiredState? {
+        fleetReplication = replicationAhead(documents) ?? fleetReplication
         for document in documents { take(document) }
         return SpecRules(collector, fleets, backends, buckets, keyrings).desiredState()
     }
 
-    private enum Kind: String, CaseIterable {
+    /// The fleet may be in a later file than the buckets that take from it. What is wrong with it is reported in its turn.
+    private func replicationAhead(_ documents: [Node]) -> ReplicationSpec? {
+        let unheard = DiagnosticCollector()
+        var ahead = SpecDecoder(unheard, baseFolder: baseFolder)
+        for document in documents
+        where MappingDecoder(document, path: "document", unheard)?.string("kind") == Kind.fleet.rawValue {
+            ahead.take(document)
+        }
+        return ahead.fleets.first?.0.replication
+    }
+
+    enum Kind: String, CaseIterable {
         case fleet = "Fleet"
         case backend = "Backend"
         case bucket = "Bucket"
@@ -113,7 +127,7 @@ struct SpecDecoder {
 
     private func fleet(_ name: String, _ spec: MappingDecoder) -> FleetSpec {
         var fleet = FleetSpec(name: name, replication: ReplicationSpec(factor: 2))
-        if let replication = replication(spec, default: fleet.replication) { fleet.replication = replication }
+        if let replication = replication(spec, .fleet, default: fleet.replication) { fleet.replication = replication }
         fleet.routing = spec.choice("routing", Routing.self) ?? fleet.routing
         if let reconcile = spec.mapping("reconcile") {
             fleet.reconcileInterval = reconcile.duration("interval") ?? fleet.reconcileInterval
@@ -148,28 +162,6 @@ struct SpecDecoder {
             rebalance.finish()
         }
         return fleet
-    }
-
-    private func replication(_ spec: MappingDecoder, default base: ReplicationSpec) -> ReplicationSpec? {
-        guard let mapping = spec.mapping("replication") else { return nil }
-        defer { mapping.finish() }
-        let factor = mapping.integer("factor", 1...16).map { Int($0) } ?? base.factor
-        let ack = mapping.integer("ack", 1...16).map { Int($0) } ?? min(2, factor)
-        let minAck = mapping.integer("minAck", 1...16).map { Int($0) } ?? min(base.minAck, ack)
-        if ack > factor {
-            collector.report(
-                Diagnostic(
-                    .badValue, mapping.keyMark("ack"), "replication.ack \(ack) is more than the factor \(factor)",
-                    hint: "ack is at most factor"))
-        }
-        if minAck > ack {
-            collector.report(
-                Diagnostic(
-                    .badValue, mapping.keyMark("minAck"), "replication.minAck \(minAck) is more than ack \(ack)",
-                    hint: "minAck is at most ack"))
-        }
-        let delay = mapping.duration("repairDelay") ?? base.repairDelay
-        return ReplicationSpec(factor: factor, ack: ack, minAck: minAck, repairDelay: delay)
     }
 
     private func backend(_ name: String, _ labels: [String: String], _ spec: MappingDecoder) -> BackendSpec? {
@@ -296,75 +288,6 @@ struct SpecDecoder {
                     "keyPrefix \"\(prefix)\" is not a plain path of at most 200 bytes", width: 9))
         }
         return prefix
-    }
-
-    private func bucket(_ name: String, _ spec: MappingDecoder) -> BucketSpec {
-        var bucket = BucketSpec(name: name)
-        bucket.replication = replication(spec, default: fleets.first?.0.replication ?? ReplicationSpec(factor: 2))
-        if let encryption = spec.mapping("encryption") {
-            bucket.encryptionKeyring = encryption.required("keyring")
-            encryption.finish()
-        }
-        for node in spec.list("credentials") {
-            guard let mapping = MappingDecoder(node, path: "Bucket.spec.credentials", collector) else { continue }
-            let key = mapping.required("accessKeyId")
-            let secret = mapping.secret("secretAccessKey")
-            if secret == nil, !mapping.has("secretAccessKey") { mapping.missing("secretAccessKey") }
-            let access = mapping.choice("access", Access.self) ?? .readWrite
-            let prefixes = mapping.strings("prefixes")
-            mapping.finish()
-            guard let key, let secret else { continue }
-            bucket.credentials.append(
-                CredentialSpec(accessKeyID: key, secretAccessKey: secret, access: access, prefixes: prefixes))
-        }
-        for node in spec.list("lifecycle") {
-            guard let mapping = MappingDecoder(node, path: "Bucket.spec.lifecycle", collector) else { continue }
-            let id = mapping.required("id") ?? ""
-            bucket.lifecycle.append(
-                LifecycleRule(
-                    id: id, prefix: mapping.string("prefix") ?? "", expireAfter: mapping.duration("expireAfter"),
-                    abortIncompleteUploadsAfter: mapping.duration("abortIncompleteUploadsAfter")))
-            mapping.finish()
-        }
-        for node in spec.list("cors") {
-            guard let mapping = MappingDecoder(node, path: "Bucket.spec.cors", collector) else { continue }
-            bucket.cors.append(corsRule(mapping))
-            mapping.finish()
-        }
-        if let mapping = spec.mapping("anonymousRead") {
-            bucket.anonymousRead = AnonymousReadSpec(
-                prefixes: mapping.strings("prefixes"), allowsListing: mapping.bool("list") ?? false)
-            mapping.finish()
-        }
-        return bucket
-    }
-
-    private static let corsMethods = ["GET", "PUT", "HEAD", "POST", "DELETE"]
-
-    private func corsRule(_ mapping: MappingDecoder) -> CORSRule {
-        let rule = CORSRule(
-            id: mapping.string("id"), allowedOrigins: mapping.strings("allowedOrigins"),
-            allowedMethods: mapping.strings("allowedMethods"), allowedHeaders: mapping.strings("allowedHeaders"),
-            exposeHeaders: mapping.strings("exposeHeaders"), maxAge: mapping.duration("maxAge"))
-        for (field, values) in [("allowedOrigins", rule.allowedOrigins), ("allowedMethods", rule.allowedMethods)]
-        where values.isEmpty {
-            if mapping.has(field) {
-                collector.report(
-                    Diagnostic(.badValue, mapping.keyMark(field), "cors.\(field) is empty: the rule would never hold"))
-            } else {
-                mapping.missing(field)
-            }
-        }
-        for method in rule.allowedMethods where !SpecDecoder.corsMethods.contains(method) {
-            collector.report(
-                Diagnostic(
-                    .badValue, mapping.keyMark("allowedMethods"), "cors.allowedMethods \"\(method)\" is not known",
-                    hint: "one of \(SpecDecoder.corsMethods.joined(separator: ", "))"))
-        }
-        for text in rule.allowedOrigins + rule.allowedHeaders where text.count(where: { $0 == "*" }) > 1 {
-            collector.report(Diagnostic(.badValue, mapping.mark, "cors: \"\(text)\" has more than one *"))
-        }
-        return rule
     }
 
     private func keyring(_ name: String, _ spec: MappingDecoder) -> KeyringSpec? {

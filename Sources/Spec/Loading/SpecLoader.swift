@@ -8,13 +8,14 @@ package struct LoadedSpec: Sendable {
     package var digest: String
     /// Without literal secrets.
     package var redactedText: String
-    /// For rendering the warnings.
+    /// For rendering the warnings; without literal secrets.
     package var sources: [String: String]
 }
 
 /// What a spec folder or file turned out to be. An unreadable one is not an empty one.
 package enum SpecLoad: Sendable {
     case accepted(LoadedSpec)
+    /// The sources are without literal secrets, and without what looks like one.
     case rejected([Diagnostic], sources: [String: String])
 }
 
@@ -120,24 +121,31 @@ package struct SpecLoader: Sendable {
     private func decode(_ files: [(String, String)]) -> SpecLoad {
         let collector = DiagnosticCollector()
         var documents: [Node] = []
-        let sources = Dictionary(files) { first, _ in first }
+        var scalars: [String: [Range<Int>]] = [:]
         for (file, text) in files {
             let parsed = YAMLParser.parse(text, file: file)
             parsed.diagnostics.forEach(collector.report)
             documents += parsed.documents
+            scalars[file] = parsed.scalars
         }
         var decoder = SpecDecoder(collector, baseFolder: baseFolder)
         let desired = decoder.decode(documents)
+        let redactors = files.map { file, text in
+            (file, SpecRedactor(text, secrets: collector.secrets[file] ?? [], scalars: scalars[file] ?? []))
+        }
         guard let desired, !collector.diagnostics.contains(where: { $0.severity == .error }) else {
+            let sources = Dictionary(redactors.map { ($0, $1.cautiously) }) { first, _ in first }
             return .rejected(collector.diagnostics, sources: sources)
         }
-        let text = files.map { "# \($0.0)\n\($0.1)" }.joined(separator: "\n---\n")
+        let texts = redactors.map { ($0, $1.exactly) }
         // Names of files are left out of the digest: the same spec elsewhere is the same spec.
         let digest = hash(files.map(\.1).joined(separator: "\n---\n"))
         return .accepted(
             LoadedSpec(
                 desired: desired, warnings: collector.diagnostics, digest: digest,
-                redactedText: SpecLoader.redacted(text), sources: sources))
+                // Literal secrets do not reach Postgres.
+                redactedText: texts.map { "# \($0)\n\($1)" }.joined(separator: "\n---\n"),
+                sources: Dictionary(texts) { first, _ in first }))
     }
 
     private var baseFolder: String {
@@ -151,15 +159,6 @@ package struct SpecLoader: Sendable {
         guard let current = getcwd(nil, 0) else { return folder }
         defer { free(current) }
         return String(cString: current) + "/" + folder
-    }
-
-    /// Literal secrets do not reach Postgres.
-    private static func redacted(_ text: String) -> String {
-        text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            guard let range = line.firstRange(of: "secretAccessKey:"), !line[range.upperBound...].contains("from")
-            else { return String(line) }
-            return line[..<range.upperBound] + " <redacted>"
-        }.joined(separator: "\n")
     }
 }
 

@@ -12,9 +12,10 @@ struct YAMLParser {
     private var anchors: [String: Node] = [:]
     private var pending: [Event] = []
     private var diagnostics: [Diagnostic] = []
+    private var scalars: [Range<Int>] = []
 
     private enum Event {
-        case scalar(String, isPlain: Bool, anchor: String?, SourceMark)
+        case scalar(String, isPlain: Bool, anchor: String?, SourceMark, Range<Int>)
         case alias(String, SourceMark)
         case listStart(anchor: String?, SourceMark)
         case mappingStart(anchor: String?, SourceMark)
@@ -23,11 +24,14 @@ struct YAMLParser {
         case documentEnd
     }
 
-    /// The documents of a file, and what is wrong with it. Empty documents are left out.
-    static func parse(_ text: String, file: String) -> (documents: [Node], diagnostics: [Diagnostic]) {
+    /// The documents of a file, what is wrong with it, and the extents of its scalars, keys among them, in order.
+    /// Empty documents are left out.
+    static func parse(
+        _ text: String, file: String
+    ) -> (documents: [Node], diagnostics: [Diagnostic], scalars: [Range<Int>]) {
         var parser = YAMLParser(file: file)
         parser.readEvents(text)
-        guard parser.diagnostics.isEmpty else { return ([], parser.diagnostics) }
+        guard parser.diagnostics.isEmpty else { return ([], parser.diagnostics, parser.scalars) }
         parser.pending.reverse()
         var documents: [Node] = []
         while let event = parser.pending.popLast() {
@@ -36,7 +40,7 @@ struct YAMLParser {
                 if let node = parser.node(depth: 1), !parser.isNull(node) { documents.append(node) }
             }
         }
-        return (documents, parser.diagnostics)
+        return (documents, parser.diagnostics, parser.scalars)
     }
 
     private init(file: String) { self.file = file }
@@ -89,11 +93,13 @@ struct YAMLParser {
         case YAML_SCALAR_EVENT:
             let scalar = event.data.scalar
             refuse(tag: text(scalar.tag), mark)
+            let extent = event.start_mark.index..<event.end_mark.index
+            scalars.append(extent)
             let bytes = UnsafeBufferPointer(start: scalar.value, count: scalar.length)
             pending.append(
                 .scalar(
                     String(decoding: bytes, as: UTF8.self), isPlain: scalar.style == YAML_PLAIN_SCALAR_STYLE,
-                    anchor: text(scalar.anchor), mark))
+                    anchor: text(scalar.anchor), mark, extent))
         case YAML_ALIAS_EVENT: pending.append(.alias(text(event.data.alias.anchor) ?? "", mark))
         case YAML_SEQUENCE_START_EVENT:
             refuse(tag: text(event.data.sequence_start.tag), mark)
@@ -121,8 +127,8 @@ struct YAMLParser {
         nodes += 1
         guard let event = pending.popLast() else { return nil }
         switch event {
-        case .scalar(let text, let isPlain, let anchor, let mark):
-            return remember(Node(content: .scalar(text, isPlain: isPlain), mark: mark), anchor)
+        case .scalar(let text, let isPlain, let anchor, let mark, let extent):
+            return remember(Node(content: .scalar(text, isPlain: isPlain), mark: mark, extent: extent), anchor)
         case .alias(let name, let mark):
             guard let target = anchors[name] else {
                 diagnostics.append(Diagnostic(.syntax, mark, "there is no anchor &\(name) before this alias"))

@@ -56,25 +56,26 @@ package struct SpecField: Sendable, Equatable {
 package enum SpecReference {
     package static let kinds = ["Fleet", "Backend", "Bucket", "Keyring"]
 
-    package static let fields: [SpecField] = fleet + backend + replication("Bucket", "the fleet's") + bucket + keyring
+    package static let fields: [SpecField] =
+        fleet + backend
+        + replication(
+            "Bucket", factor: "the fleet's", ack: "the fleet's, at most factor", minAck: "the fleet's, at most ack")
+        + bucket + keyring
 
-    private static func replication(_ kind: String, _ inherited: String?) -> [SpecField] {
+    private static func replication(_ kind: String, factor: String, ack: String, minAck: String) -> [SpecField] {
         [
-            SpecField(kind, "replication.factor", .integer(1...16), inherited ?? "2", "copies of every object"),
+            SpecField(kind, "replication.factor", .integer(1...16), factor, "copies of every object"),
             SpecField(
-                kind, "replication.ack", .integer(1...16), "min(2, factor)",
-                "copies made durable before a write is acknowledged"),
-            SpecField(
-                kind, "replication.minAck", .integer(1...16), inherited ?? "1",
-                "enough when fewer backends are eligible"),
-            SpecField(
-                kind, "replication.repairDelay", .duration, inherited ?? "10m",
-                "how long a backend may be unreachable before its copies are made anew"),
+                kind, "replication.ack", .integer(1...16), ack, "copies made durable before a write is acknowledged"),
+            SpecField(kind, "replication.minAck", .integer(1...16), minAck, "enough when fewer backends are eligible"),
         ]
     }
 
     private static let fleet: [SpecField] =
-        replication("Fleet", nil) + [
+        replication("Fleet", factor: "2", ack: "min(2, factor)", minAck: "1") + [
+            SpecField(
+                "Fleet", "replication.repairDelay", .duration, "10m",
+                "how long a backend may be unreachable before its copies are made anew, those of all buckets"),
             SpecField(
                 "Fleet", "routing", .choice(["spread", "pack"]), "spread",
                 "`spread`: the least utilised backend first; `pack`: the first by name that has room"),
@@ -113,7 +114,8 @@ package enum SpecReference {
     private static let backend: [SpecField] = [
         SpecField(
             "Backend", "state", .choice(["active", "draining", "removed"]), "active",
-            "`draining`: its copies leave; `removed`: they leave, then it is retired"),
+            "`draining`: its copies leave, and it is kept, drained; `removed`: the same, but with `removal.purge` it is then verified to be empty and retired"
+        ),
         SpecField(
             "Backend", "endpoint", .text, "required",
             "`https://HOST[:PORT]`, `http://…`, `file:///absolute/path`, or `file://./path` from the spec's folder"),
@@ -140,7 +142,10 @@ package enum SpecReference {
         SpecField(
             "Backend", "drain.window.start", .timeOfDay, "at any time", "its drain moves copies only from then, UTC"),
         SpecField("Backend", "drain.window.end", .timeOfDay, "–", "until then; may be on the next day"),
-        SpecField("Backend", "deletionProtection", .bool, "false", "with `state: removed` and copies left: refused"),
+        SpecField(
+            "Backend", "deletionProtection", .bool, "false",
+            "with `state: removed`: no drain begins while it has live copies, one that began as `draining` goes on; `removal.abandon` is refused"
+        ),
         SpecField("Backend", "removal.purge", .bool, "false", "with `state: removed`: verify by listing and retire"),
         SpecField(
             "Backend", "removal.abandon", .text, "–",
