@@ -58,16 +58,23 @@ final class Instance: Sendable {
     var observer: Observer {
         let registry = registry
         return Observer(ledger: catalog, readers: { registry.readers }) { limit, probe in
-            await withTaskGroup(of: ProbeAnswer?.self) { group in
-                group.addTask { await probe() }
-                group.addTask {
-                    do throws(CancellationError) { try await EventLoop.sleep(for: limit) } catch { return nil }
-                    return nil
-                }
-                let first = await group.next() ?? nil
-                group.cancelAll()
-                return first
+            await Instance.within(limit, probe)
+        }
+    }
+
+    /// The answer, or nil if it takes longer: then it is cancelled, and is to end soon.
+    static func within<Answer: Sendable>(
+        _ limit: Duration, _ body: @escaping @Sendable () async -> Answer
+    ) async -> Answer? {
+        await withTaskGroup(of: Answer?.self) { group in
+            group.addTask { await body() }
+            group.addTask {
+                do throws(CancellationError) { try await EventLoop.sleep(for: limit) } catch { return nil }
+                return nil
             }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
         }
     }
 
@@ -118,6 +125,7 @@ final class Instance: Sendable {
 
     func close() {
         client.close()
+        registry.close()
         pool.stop()
     }
 

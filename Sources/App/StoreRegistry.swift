@@ -12,7 +12,13 @@ final class StoreRegistry: Sendable {
         let spec: BackendSpec
         let secrets: [Secret]
         let store: any ObjectStore
+        /// Of its own, so that a disk that hangs holds up nobody else; nil for a service.
+        let pool: BlockingPool?
     }
+    /// Threads of one directory.
+    private static let directoryThreads = 16
+    /// For so long a new directory may take to be made.
+    private static let createLimit: Duration = .seconds(10)
     private struct State {
         var entries: [BackendID: Entry] = [:]
         var problems: [BackendID: SecretProblem] = [:]
@@ -68,25 +74,39 @@ final class StoreRegistry: Sendable {
                 state.meters[record.id] = meter
                 return meter
             }
-            let store = MeteredStore(store: await make(record, spec, values), meter: meter)
-            state.withLock { $0.entries[record.id] = Entry(spec: spec, secrets: values, store: store) }
+            let made = await make(record, spec, values)
+            let entry = Entry(
+                spec: spec, secrets: values, store: MeteredStore(store: made.store, meter: meter), pool: made.pool)
+            state.withLock { $0.entries[record.id] = entry }
         }
     }
 
-    private func make(_ record: BackendRecord, _ spec: BackendSpec, _ secrets: [Secret]) async -> any ObjectStore {
+    private func make(_ record: BackendRecord, _ spec: BackendSpec, _ secrets: [Secret]) async
+        -> (store: any ObjectStore, pool: BlockingPool?)
+    {
         switch spec.location {
         case .directory(let path):
+            let pool = BlockingPool(threads: StoreRegistry.directoryThreads)
             let store = DirectoryStore(root: path, pool: pool)
             // Later, a root that is not there means a disk that is not mounted, and is left alone. A failure shows in the probe.
             if !record.isMarked, record.isDeclared {
-                do throws(StoreError) { try await store.create() } catch { return store }
+                _ = await Instance.within(StoreRegistry.createLimit) {
+                    do throws(StoreError) { try await store.create() } catch { return false }
+                    return true
+                }
             }
-            return store
+            return (store, pool)
         case .s3(let endpoint, let region, let bucket, let usesPathStyle):
-            return network.store(
+            let store = network.store(
                 name: record.name, endpoint: endpoint, region: region, bucket: bucket, usesPathStyle: usesPathStyle,
                 accessKeyID: secrets.first?.revealed ?? "", secret: secrets.last?.revealed ?? "")
+            return (store, nil)
         }
+    }
+
+    /// Waits for what is under way on directories, for a while.
+    func close() {
+        for pool in state.withLock({ $0.entries.values.compactMap(\.pool) }) { pool.stop() }
     }
 
     /// What the backends were used for since the last call.

@@ -1,7 +1,8 @@
 import Glibc
 import Synchronization
 
-/// A few threads for work that blocks: files and name look-ups. The queue is bounded by those who wait: each call is one task.
+/// A few threads for work that blocks: files and name look-ups. They are started as they are needed. The queue is bounded by those who
+/// wait: each call is one task.
 package final class BlockingPool: Sendable {
     /// Jobs behind a condition variable.
     ///
@@ -15,9 +16,14 @@ package final class BlockingPool: Sendable {
         private var ring = [Job?](repeating: nil, count: 64)
         private var head = 0
         private var count = 0
+        /// Threads that wait for a job, and those that there are.
+        private var idle = 0
+        private var started = 0
+        private let threadsMax: Int
         private var isStopping = false
 
-        init() {
+        init(threadsMax: Int) {
+            self.threadsMax = threadsMax
             mutex = .allocate(capacity: 1)
             condition = .allocate(capacity: 1)
             pthread_mutex_init(mutex, nil)
@@ -31,16 +37,22 @@ package final class BlockingPool: Sendable {
             mutex.deallocate()
         }
 
-        /// False once the pool is stopped: no thread would take the job.
-        func push(_ job: @escaping Job) -> Bool {
+        /// What became of a job: no thread takes it once the pool is stopped.
+        enum Acceptance { case refused, taken, wantsThread }
+
+        func push(_ job: @escaping Job) -> Acceptance {
             pthread_mutex_lock(mutex)
             defer { pthread_mutex_unlock(mutex) }
-            guard !isStopping else { return false }
+            guard !isStopping else { return .refused }
             if count == ring.count { grow() }
             ring[(head + count) % ring.count] = job
             count += 1
+            if idle < count, started < threadsMax {
+                started += 1
+                return .wantsThread
+            }
             pthread_cond_signal(condition)
-            return true
+            return .taken
         }
 
         private func grow() {
@@ -56,13 +68,32 @@ package final class BlockingPool: Sendable {
             pthread_mutex_unlock(mutex)
         }
 
-        /// Waits for a job; nil when the pool is stopped and all of them are done.
+        /// False if threads are at work still.
+        func waitForEnd(seconds: Int) -> Bool {
+            var deadline = timespec()
+            clock_gettime(CLOCK_REALTIME, &deadline)
+            deadline.tv_sec += seconds
+            pthread_mutex_lock(mutex)
+            defer { pthread_mutex_unlock(mutex) }
+            while started > 0 {
+                if pthread_cond_timedwait(condition, mutex, &deadline) != 0 { return started == 0 }
+            }
+            return true
+        }
+
+        /// Waits for a job; nil when the pool is stopped and all of them are done: then the thread is to end.
         func pop() -> Job? {
             pthread_mutex_lock(mutex)
             defer { pthread_mutex_unlock(mutex) }
             while count == 0 {
-                if isStopping { return nil }
+                if isStopping {
+                    started -= 1
+                    pthread_cond_broadcast(condition)
+                    return nil
+                }
+                idle += 1
                 pthread_cond_wait(condition, mutex)
+                idle -= 1
             }
             defer {
                 ring[head] = nil
@@ -73,14 +104,29 @@ package final class BlockingPool: Sendable {
         }
     }
 
-    private let queue = Queue()
-    private let threads: Mutex<[pthread_t]>
+    private let queue: Queue
+    private let threads = Mutex<[pthread_t]>([])
+    /// For so long `stop` waits for a job that does not end: a disk may hang for ever.
+    private static let stopPatience: Int = 5
 
-    package init(threads count: Int) {
-        threads = Mutex([])
-        let queue = queue
-        for _ in 0..<max(1, count) {
+    /// - Parameter count: of threads at most
+    package init(threads count: Int) { queue = Queue(threadsMax: max(1, count)) }
+
+    deinit {
+        // Who still had work here would have kept it.
+        queue.stop()
+        for thread in threads.withLock({ $0 }) { pthread_detach(thread) }
+    }
+
+    /// False once the pool is stopped.
+    private func push(_ job: @escaping Queue.Job) -> Bool {
+        switch queue.push(job) {
+        case .refused: return false
+        case .taken: return true
+        case .wantsThread:
+            let queue = queue
             threads.withLock { $0.append(startThread { while let job = queue.pop() { job() } }) }
+            return true
         }
     }
 
@@ -97,7 +143,7 @@ package final class BlockingPool: Sendable {
                     continuation.resume(returning: .failure(error))
                 }
             }
-            if !queue.push(job) { job() }
+            if !push(job) { job() }
         }
         return try result.get()
     }
@@ -108,20 +154,33 @@ package final class BlockingPool: Sendable {
         until deadline: ContinuousClock.Instant, on loop: EventLoop, _ work: @escaping @Sendable () -> Answer
     ) async throws(WaitError) -> Answer {
         let waiter = Waiter()
+        let timer = loop.addTimer(deadline) { waiter.resume(.timedOut) }
+        defer { loop.removeTimer(timer) }
+        return try await run(waiter, work)
+    }
+
+    /// As `run`, for work that changes nothing: when the task is cancelled the caller goes on, and the work ends unheard on its thread.
+    package func runUnlessCancelled<Answer: Sendable>(
+        _ work: @escaping @Sendable () -> Answer
+    ) async throws(WaitError) -> Answer {
+        try await run(Waiter(), work)
+    }
+
+    private func run<Answer: Sendable>(
+        _ waiter: Waiter, _ work: @escaping @Sendable () -> Answer
+    ) async throws(WaitError) -> Answer {
         let answer = AnswerBox<Answer>()
-        let isQueued = queue.push {
+        let isQueued = push {
             let value = work()
             answer.value.withLock { $0 = value }
             waiter.resume(.ready)
         }
         guard isQueued else { throw .closed }
-        let timer = loop.addTimer(deadline) { waiter.resume(.timedOut) }
         let outcome = await withTaskCancellationHandler {
             await waiter.wait()
         } onCancel: {
             waiter.resume(.cancelled)
         }
-        loop.removeTimer(timer)
         guard outcome == .ready, let value = answer.value.withLock({ $0 }) else {
             throw outcome == .cancelled ? .cancelled : .timedOut
         }
@@ -132,12 +191,15 @@ package final class BlockingPool: Sendable {
         let value = Mutex<Answer?>(nil)
     }
 
-    /// Finishes what is queued and joins the threads.
+    /// Finishes what is queued and joins the threads; one that hangs is left to the end of the process.
     package func stop() {
         queue.stop()
+        let haveEnded = queue.waitForEnd(seconds: BlockingPool.stopPatience)
         for thread in threads.withLock({ list in
             defer { list = [] }
             return list
-        }) { pthread_join(thread, nil) }
+        }) {
+            if haveEnded { pthread_join(thread, nil) } else { pthread_detach(thread) }
+        }
     }
 }

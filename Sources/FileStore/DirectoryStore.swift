@@ -34,7 +34,7 @@ package final class DirectoryStore: ObjectStore {
     /// Makes the root, for a backend that is used for the first time. Later its absence means a disk that is not mounted.
     package func create() async throws(StoreError) {
         let path = path
-        try await pool.run { () throws(StoreError) in try StoreRoot.create(path) }
+        try await reading { () throws(StoreError) in try StoreRoot.create(path) }
     }
 
     /// Removes what processes that died have left in the scratch folder; safe beside living ones. The first write of each store does
@@ -147,10 +147,25 @@ package final class DirectoryStore: ObjectStore {
 
     // MARK: Reading
 
+    /// A disk that hangs does not hold up who stops waiting for it.
+    private func reading<Answer: Sendable>(
+        _ work: @escaping @Sendable () throws(StoreError) -> Answer
+    ) async throws(StoreError) -> Answer {
+        let result: Result<Answer, StoreError>
+        do throws(WaitError) {
+            result = try await pool.runUnlessCancelled {
+                do throws(StoreError) { return .success(try work()) } catch { return .failure(error) }
+            }
+        } catch {
+            throw StoreError(.cancelled, mayArriveLate: false, evidence: "\(path): \(error)")
+        }
+        return try result.get()
+    }
+
     package func get(_ key: String, range: ByteRange?) async throws(StoreError) -> StoreReading {
         let path = try ObjectPath(key)
         let root = self.path
-        return try await pool.run { [pool] () throws(StoreError) in
+        return try await reading { [pool] () throws(StoreError) in
             let file = try OpenFile.open(path, in: try StoreRoot.open(root))
             let size = file.object.size
             if let range, range.upperBound > size {
@@ -166,14 +181,14 @@ package final class DirectoryStore: ObjectStore {
     package func head(_ key: String) async throws(StoreError) -> StoredObject {
         let path = try ObjectPath(key)
         let root = self.path
-        return try await pool.run { () throws(StoreError) in
+        return try await reading { () throws(StoreError) in
             try OpenFile.open(path, in: try StoreRoot.open(root)).object
         }
     }
 
     package func list(prefix: String, after: String?, limit: Int) async throws(StoreError) -> StoreListing {
         let root = path
-        return try await pool.run { () throws(StoreError) in
+        return try await reading { () throws(StoreError) in
             var walk = DirectoryWalk(prefix: prefix, after: after, limit: limit)
             return try walk.run(try StoreRoot.open(root).root)
         }

@@ -153,6 +153,28 @@ private actor Resident {
         pool.stop()
     }
 
+    @Test func `who stops waiting for work that hangs goes on, and others have threads of their own`() async throws {
+        let pool = BlockingPool(threads: 2)
+        let (begun, release) = (ThreadLatch(), ThreadLatch())
+        let waiting = Task {
+            do throws(WaitError) {
+                try await pool.runUnlessCancelled {
+                    begun.open()
+                    release.wait()
+                }
+                return WaitError?.none
+            } catch {
+                return error
+            }
+        }
+        await pool.run { begun.wait() }
+        waiting.cancel()
+        #expect(await waiting.value == .cancelled)
+        #expect(await pool.run { 7 } == 7)
+        release.open()
+        pool.stop()
+    }
+
     @Test func `errors of blocking work keep their type`() async throws {
         let pool = BlockingPool(threads: 1)
         defer { pool.stop() }
