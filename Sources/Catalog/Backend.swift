@@ -88,9 +88,11 @@ package struct BucketRecord: Sendable, Equatable {
     /// The access key id of the client that made it; nil once a spec declared it.
     package var owner: String?
     package var settings: [BucketSetting: String]
+    /// Copies that its objects are to have; 0 where it was not read.
+    package var factor: Int
     package init(
         id: BucketID, name: String, isDeclared: Bool, createdAt: Int64, owner: String? = nil,
-        settings: [BucketSetting: String] = [:]
+        settings: [BucketSetting: String] = [:], factor: Int = 0
     ) {
         self.id = id
         self.name = name
@@ -98,6 +100,7 @@ package struct BucketRecord: Sendable, Equatable {
         self.createdAt = createdAt
         self.owner = owner
         self.settings = settings
+        self.factor = factor
     }
     /// Whether clients may see it at all.
     package var isServed: Bool { isDeclared || owner != nil }

@@ -9,14 +9,15 @@ extension PostgresCatalogStore: BucketLedger {
     private func record(_ name: String, condition: String) async throws(CatalogError) -> BucketRecord? {
         let rows = try await read(
             """
-            SELECT id, name, declared, (extract(epoch FROM created_at) * 1000000)::bigint, owner, settings
+            SELECT id, name, declared, (extract(epoch FROM created_at) * 1000000)::bigint, owner, settings, factor
             FROM bucket WHERE name = $1 \(condition)
             """, [.text(name)])
         guard rows.count > 0 else { return nil }
         return BucketRecord(
             id: BucketID(rows.int4(0, 0)), name: rows.text(0, 1), isDeclared: rows.bool(0, 2),
             createdAt: rows.int8(0, 3),
-            owner: rows.optionalText(0, 4), settings: BucketSettings.decode(rows.texts(0, 5)))
+            owner: rows.optionalText(0, 4), settings: BucketSettings.decode(rows.texts(0, 5)),
+            factor: Int(rows.int4(0, 6)))
     }
 
     package func createBucket(

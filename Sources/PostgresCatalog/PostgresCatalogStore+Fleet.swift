@@ -16,7 +16,7 @@ extension PostgresCatalogStore: FleetLedger {
         FROM backend b JOIN backend_usage u ON u.backend_id = b.id
         LEFT JOIN backend_month m ON m.backend_id = b.id AND m.month = this_month() WHERE b.phase <> 'retired' GROUP BY b.id
         UNION ALL
-        SELECT 'bucket', id, NULL, name, NULL, declared, false, NULL, 0, (extract(epoch FROM created_at) * 1000000)::bigint,
+        SELECT 'bucket', id, NULL, name, NULL, declared, false, NULL, factor::bigint, (extract(epoch FROM created_at) * 1000000)::bigint,
             0, 0, 0, 0, 0, owner, settings, false, 0, 0, 0 FROM bucket WHERE deleted_at IS NULL
         ) x ORDER BY kind, name COLLATE "C"
         """
@@ -35,7 +35,7 @@ extension PostgresCatalogStore: FleetLedger {
                     BucketRecord(
                         id: BucketID(rows.int4(row, 1)), name: rows.text(row, 3), isDeclared: rows.bool(row, 5),
                         createdAt: rows.int8(row, 9), owner: rows.optionalText(row, 15),
-                        settings: BucketSettings.decode(rows.texts(row, 16))))
+                        settings: BucketSettings.decode(rows.texts(row, 16)), factor: Int(rows.int8(row, 8))))
             default: try PostgresCatalogStore.addBackend(rows, row, to: &snapshot)
             }
         }

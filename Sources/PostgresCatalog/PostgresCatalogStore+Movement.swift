@@ -134,6 +134,15 @@ extension PostgresCatalogStore: MoveLedger {
             ])
     }
 
+    package func renewClaims(_ token: LeaseToken, lease: Duration) async throws(CatalogError) -> Bool {
+        try await write(
+            """
+            UPDATE work SET lease_until = clock_timestamp() + make_interval(secs => $2 / 1000.0)
+            WHERE token = $1 AND lease_until >= clock_timestamp() RETURNING true
+            """, [.uuid(token.raw.uuid), .int8(lease.milliseconds)]
+        ).count > 0
+    }
+
     package func intendCopy(
         _ candidate: CopyCandidate, of version: VersionID, token: LeaseToken, lease: Duration
     ) async throws(CatalogError) -> CopyIntentOutcome {

@@ -65,6 +65,21 @@ extension CatalogContract {
             try expectEqual(fresh.0, [third: 0])
             try expectEqual(try await claim().0, [second: 1], "waiting is no failure")
         },
+        CatalogPromise("claims are renewed together while they last") { stores in
+            let scene = try await CatalogScene.open(stores)
+            for key in ["k", "l"] { try await scene.put(key, on: ["a"]) }
+            let scope = MoveScope.leaving(try scene.id("a"))
+            let token = scene.ids.makeLeaseToken()
+            func claims(_ lease: Duration) async throws -> Int {
+                let claimed = try await stores.moves.claim(scope, limit: 9, token: token, lease: lease)
+                return claimed.count
+            }
+            try expectEqual(try await claims(.seconds(60)), 2)
+            try expect(!(try await stores.moves.renewClaims(scene.ids.makeLeaseToken(), lease: .seconds(-1))), "other")
+            try expect(try await stores.moves.renewClaims(token, lease: .seconds(-1)))
+            try expect(!(try await stores.moves.renewClaims(token, lease: .seconds(60))), "it was over")
+            try expectEqual(try await claims(.seconds(60)), 2)
+        },
         CatalogPromise("what was put off is due when the fleet changes, the longest due first") { stores in
             let scene = try await CatalogScene.open(stores)
             let versions = [

@@ -10,7 +10,7 @@ package final class MemoryCatalog: Sendable {
         case intend, commit, resolve, renew, giveUp, delete
         case createUpload, openUpload, findUpload, reservePart, recordPart, listParts, beginComplete, abortUpload,
             listUploads
-        case claim, release, intendCopy, commitCopy, doom, recordMove, resumeCopy
+        case claim, renewClaims, release, intendCopy, commitCopy, doom, recordMove, resumeCopy
         case claimDoomed, settle, reap, forget, abortStale
         case current, list, markSuspect, annotate, partChecksums
         case bucket, createBucket, deleteBucket, setBucket
@@ -140,6 +140,9 @@ extension MemoryCatalog: MoveLedger {
     ) async throws(CatalogError) -> [ClaimedVersion] {
         try run(.claim) { (tables) throws(CatalogError) in tables.claim(scope, limit: limit, token: token, lease: lease)
         }
+    }
+    package func renewClaims(_ token: LeaseToken, lease: Duration) async throws(CatalogError) -> Bool {
+        try run(.renewClaims) { (tables) throws(CatalogError) in tables.renewClaims(token, lease: lease) }
     }
     package func release(
         _ version: VersionID, token: LeaseToken, _ end: WorkEnd

@@ -15,7 +15,8 @@ extension CatalogTables {
         if let known = buckets.values.first(where: { $0.name == name }) { return .exists(known) }
         guard buckets.values.count(where: { $0.owner == owner }) < limit else { return .tooMany(limit: limit) }
         let id = BucketID((buckets.keys.map(\.raw).max() ?? 0) + 1)
-        let made = BucketRecord(id: id, name: name, isDeclared: false, createdAt: now, owner: owner, settings: settings)
+        let made = BucketRecord(
+            id: id, name: name, isDeclared: false, createdAt: now, owner: owner, settings: settings, factor: 1)
         buckets[id] = made
         factors[id] = FactorRow(factor: 1, since: now)
         return .created(made)

@@ -45,6 +45,7 @@ extension CatalogTables {
         for (id, bucket) in buckets where bucket.isDeclared {
             let factor = proposal.desired.replication(of: bucket.name).factor
             if factors[id]?.factor != factor { factors[id] = FactorRow(factor: factor, since: now) }
+            buckets[id]?.factor = factor
         }
         revisions.append(
             RevisionRow(

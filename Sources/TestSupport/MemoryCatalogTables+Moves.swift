@@ -39,7 +39,7 @@ extension CatalogTables {
             let delay = (revisions.last?.trimDelay ?? .zero).microseconds
             return current(in: bucket).filter { version in
                 let held = held(version, on: staying)
-                let since = held.map { max($0.since, phaseSince[$0.copy.backend] ?? 0) } + [factors[bucket]?.since ?? 0]
+                let since = held.map { max($0.since, presentSince($0.copy.backend)) } + [factors[bucket]?.since ?? 0]
                 return held.count > factor && now - delay >= since.max() ?? 0
             }
         }
@@ -51,6 +51,15 @@ extension CatalogTables {
 
     private func held(_ version: VersionID, on staying: [BackendID]) -> [CopyRow] {
         copies(of: version).filter { $0.copy.state == .live && !$0.copy.isSuspect && staying.contains($0.copy.backend) }
+    }
+
+    /// A copy that comes back with its disk is surplus from then on, and not from when it was made.
+    private func presentSince(_ backend: BackendID) -> Int64 {
+        let identified = conditionRows.first {
+            $0.subject == Subject(.backend, backends[backend]?.name ?? "") && $0.type == .identified
+                && $0.status == .yes
+        }
+        return max(phaseSince[backend] ?? 0, identified?.lastTransitionAt ?? 0)
     }
 
     private func isDue(_ row: WorkRow) -> Bool {
@@ -83,6 +92,12 @@ extension CatalogTables {
         row.releasedAt = now
         row.notBefore = now + pause.microseconds
         work[version] = row
+    }
+
+    package mutating func renewClaims(_ token: LeaseToken, lease: Duration) -> Bool {
+        let held = work.filter { $0.value.token == token && $0.value.leaseUntil >= now }.map(\.key)
+        for version in held { work[version]?.leaseUntil = now + lease.microseconds }
+        return !held.isEmpty
     }
 
     package mutating func intendCopy(

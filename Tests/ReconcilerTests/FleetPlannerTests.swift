@@ -255,6 +255,7 @@ import Transfer
             [record(1, "a"), record(2, "b"), record(3, "c")],
             groups: [group([1], versions: 7, bytes: 70), group([1, 2], versions: 5, bytes: 50)])
         state.probes[BackendID(1)] = .failed(StoreError(.unreachable, mayArriveLate: false, evidence: "refused"))
+        awayForLong(&state)
         for drained in [true, false] {
             let first = spec("a", drained ? .draining : .active)
             let plan = FleetPlanner(desired: desired([first, spec("b"), spec("c")]), observed: state).plan()
@@ -274,12 +275,61 @@ import Transfer
         #expect(plan.repair.copies == 5)
     }
 
-    @Test func `a mismatched marker freezes a backend`() {
+    /// The first backend could not be used for longer than the repair delay.
+    private func awayForLong(_ state: inout ObservedState) {
+        state.pace = PaceReading(moment: 2_000_000_000)
+        state.awaySince[BackendID(1)] = 2_000_000_000 - 601_000_000
+    }
+
+    @Test func `a mismatched marker freezes a backend, and its copies are made anew after the repair delay`() {
         var state = observed(
             [record(1, "a"), record(2, "b"), record(3, "c")], groups: [group([1, 2], versions: 5, bytes: 50)])
         state.probes[BackendID(1)] = .answered(.mismatch(found: "other"))
-        let planner = FleetPlanner(desired: desired([spec("a"), spec("b"), spec("c")]), observed: state)
-        #expect(planner.roles[BackendID(1)] == .uncounted)
-        #expect(planner.standings.first { $0.name == "a" }?.isEligible == false)
+        let desired = desired([spec("a"), spec("b"), spec("c")])
+        for isLong in [false, true] {
+            if isLong { awayForLong(&state) }
+            let planner = FleetPlanner(desired: desired, observed: state)
+            let plan = planner.plan()
+            #expect(planner.roles[BackendID(1)] == (isLong ? .uncounted : .away))
+            #expect(planner.standings.first { $0.name == "a" }?.isEligible == false)
+            #expect(plan.repair.copies == (isLong ? 5 : 0) && plan.missing == plan.repair)
+            let notice = plan.changes.first { $0.kind == .notice }
+            #expect(notice?.detail.contains("its marker is of another backend") == true)
+            #expect(notice?.detail.contains("after 10m") == !isLong)
+        }
+    }
+
+    @Test func `what cannot be made is missing all the same, and what is in doubt everywhere is named`() {
+        var state = observed(
+            [record(1, "a"), record(2, "b")], groups: [group([1, 2], versions: 5, bytes: 50)])
+        let short = FleetPlanner(desired: desired([spec("a"), spec("b")], factor: 4), observed: state).plan()
+        #expect(short.missing.copies == 10 && short.repair.copies == 0)
+        #expect(short.blockers.map(\.reason) == [.insufficientTargets])
+        state.groups = [
+            CopyGroup(
+                bucket: BucketID(1), holders: [], suspects: [BackendID(1), BackendID(2)], versions: 3,
+                bytes: ByteCount(30),
+                largest: ByteCount(10), example: "lost.jpg")
+        ]
+        let lost = FleetPlanner(desired: desired([spec("a"), spec("b")]), observed: state).plan()
+        #expect(lost.blockers.map(\.reason) == [.sourceUnreadable])
+        #expect(lost.blockers.first?.example == "photos/lost.jpg" && lost.missing.copies == 6)
+        #expect(lost.repair.copies == 0)
+    }
+
+    @Test func `a drain that is called off makes room for another in the same edit`() {
+        let state = observed([record(1, "a", .draining), record(2, "b"), record(3, "c")])
+        let plan = FleetPlanner(
+            desired: desired([spec("a"), spec("b", .draining), spec("c")]), observed: state
+        ).plan()
+        #expect(plan.blockers.isEmpty)
+        #expect(plan.phases.map(\.to) == [.active, .draining])
+    }
+
+    @Test func `a factor that changes is a change of the plan`() {
+        var state = observed([record(1, "a"), record(2, "b")])
+        state.fleet.buckets[0].factor = 1
+        let plan = FleetPlanner(desired: desired([spec("a"), spec("b")]), observed: state).plan()
+        #expect(plan.changes.map(\.detail) == ["factor: 1 -> 2"])
     }
 }

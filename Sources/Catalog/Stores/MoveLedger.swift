@@ -121,6 +121,8 @@ package protocol MoveLedger: Sendable {
     /// Ends the claim. What is put off stays out of claims for so long, or until the fleet changes: a phase, the spec, a backend that is
     /// identified again.
     func release(_ version: VersionID, token: LeaseToken, _ end: WorkEnd) async throws(CatalogError)
+    /// Renews all claims of a token that are not over; false if there is none.
+    func renewClaims(_ token: LeaseToken, lease: Duration) async throws(CatalogError) -> Bool
     /// Locks the version, which must still be retained; then the intent as for a write.
     func intendCopy(
         _ candidate: CopyCandidate, of version: VersionID, token: LeaseToken, lease: Duration

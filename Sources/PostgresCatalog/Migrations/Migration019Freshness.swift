@@ -74,6 +74,67 @@ enum Migration019Freshness {
             RETURNING w.version_id, w.attempts;
         END $$;
 
+        -- Since when each backend has been where it is: a copy that comes back with its disk is surplus from then on, and not from when it
+        -- was made.
+        CREATE FUNCTION present_since() RETURNS TABLE (id int, since timestamptz) LANGUAGE sql STABLE AS $$
+            SELECT b.id, greatest(b.phase_since, x.last_transition_at) FROM backend b
+            LEFT JOIN condition x ON x.kind = 'backend' AND x.name = b.name AND x.type = 'Identified' AND x.status = 'True'
+        $$;
+
+        -- Both replaced, with the same shape.
+        CREATE OR REPLACE FUNCTION held_since(p_version uuid, p_staying int[]) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+            SELECT max(greatest(coalesce(c.live_at, c.created_at), b.since)) FROM copy c JOIN present_since() b ON b.id = c.backend_id
+            WHERE c.version_id = p_version AND c.state = 'live' AND NOT c.suspect AND c.backend_id = ANY (p_staying)
+        $$;
+
+        CREATE OR REPLACE FUNCTION claim_window_v1(
+            p_scope text, p_bucket int, p_factor int, p_staying int[], p_from text, p_window int, p_limit int, p_token uuid,
+            p_lease_ms bigint
+        ) RETURNS TABLE (version_id uuid, attempts int, next_from text) LANGUAGE plpgsql AS $$
+        DECLARE
+            moment timestamptz := clock_timestamp();
+            delay interval;
+            since timestamptz;
+            wanted uuid[];
+            wanted_keys text[];
+            chosen uuid[];
+            last_key text;
+        BEGIN
+            SELECT make_interval(secs => s.trim_delay_ms / 1000.0) INTO delay FROM spec_revision s ORDER BY s.revision DESC LIMIT 1;
+            SELECT b.factor_since INTO since FROM bucket b WHERE b.id = p_bucket;
+            SELECT k.key INTO last_key FROM (
+                SELECT o.key FROM object o WHERE o.bucket_id = p_bucket AND o.key >= p_from ORDER BY o.key LIMIT p_window) k
+            ORDER BY k.key DESC LIMIT 1;
+            -- Key by key, so that it ends with the last one that is wanted.
+            WITH b AS MATERIALIZED (SELECT p.id, p.since FROM present_since() p)
+            SELECT array_agg(f.id ORDER BY f.key), array_agg(f.key ORDER BY f.key) INTO wanted, wanted_keys FROM (
+                SELECT o.key, o.current_version AS id
+                FROM object o CROSS JOIN LATERAL (
+                    SELECT count(c.id) FILTER (WHERE NOT c.suspect) AS good, coalesce(bool_or(c.suspect), false) AS has_suspect,
+                        max(greatest(coalesce(c.live_at, c.created_at), b.since)) FILTER (WHERE NOT c.suspect) AS held_since
+                    FROM copy c JOIN b ON b.id = c.backend_id
+                    WHERE c.version_id = o.current_version AND c.state = 'live' AND c.backend_id = ANY (p_staying)) t
+                WHERE o.bucket_id = p_bucket AND o.key >= p_from AND o.key <= last_key AND o.current_version IS NOT NULL
+                    AND CASE p_scope
+                    -- A suspect copy is work until it is doomed, also when the worker that replaced it went away before that.
+                    WHEN 'short' THEN t.good < p_factor OR t.has_suspect
+                    ELSE t.good > p_factor AND moment - delay >= greatest(t.held_since, since) END
+                    AND NOT EXISTS (SELECT 1 FROM work w WHERE w.version_id = o.current_version)
+                ORDER BY o.key LIMIT p_limit) f;
+            next_from := CASE
+                WHEN cardinality(wanted) = p_limit THEN wanted_keys[p_limit]
+                WHEN EXISTS (SELECT 1 FROM object o WHERE o.bucket_id = p_bucket AND o.key > last_key) THEN last_key END;
+            chosen := array(
+                SELECT v.id FROM version v WHERE v.id = ANY (coalesce(wanted, '{}')) ORDER BY v.id FOR NO KEY UPDATE SKIP LOCKED);
+            RETURN QUERY
+            INSERT INTO work AS w (version_id, token, lease_until, not_before)
+            SELECT id, p_token, moment + make_interval(secs => p_lease_ms / 1000.0), moment FROM unnest(chosen) id ORDER BY id
+            ON CONFLICT ON CONSTRAINT work_pkey DO NOTHING
+            RETURNING w.version_id, w.attempts, next_from;
+            -- Also where nothing was found.
+            RETURN QUERY SELECT NULL::uuid, 0, next_from;
+        END $$;
+
         -- A worker may go by a spec that was replaced since: of two factors the larger one is kept.
         CREATE FUNCTION doom_v4(
             p_copy uuid, p_version uuid, p_factor int, p_counted int[], p_grace_ms bigint, p_ceiling bigint

@@ -100,7 +100,7 @@ extension Executor {
             let claimed = try await ledgers.moves.claim(scope, limit: limit, token: token, lease: limits.workLease)
             if claimed.isEmpty { return moved }
             let first = Set(claimed.prefix(limits.concurrency).map(\.placed.version.id))
-            let results = await BoundedGroup.map(claimed, width: limits.concurrency) { one in
+            let results = await working(claimed, token) { one in
                 let isFirst = first.contains(one.placed.version.id)
                 if pass.time.isOver, pass.time.isCutShort || !isFirst { return (one, WorkResult.paused) }
                 if case .surplus = scope { return (one, await self.trim(one, pass)) }
@@ -118,6 +118,20 @@ extension Executor {
         } while !pass.time.isOver
         outcome.isUnfinished = true
         return moved
+    }
+
+    /// Works on all that was claimed, whose claims are renewed meanwhile.
+    func working(
+        _ claimed: [ClaimedVersion], _ token: LeaseToken,
+        _ body: @escaping @Sendable (ClaimedVersion) async -> (ClaimedVersion, WorkResult)
+    ) async -> [(ClaimedVersion, WorkResult)] {
+        let (moves, lease, width) = (ledgers.moves, limits.workLease, limits.concurrency)
+        return await LeaseKeeper.keeping(
+            lease, context,
+            { () async throws(CatalogError) in try await moves.renewClaims(token, lease: lease) }
+        ) {
+            await BoundedGroup.map(claimed, width: width, body)
+        }
     }
 
     func settle(

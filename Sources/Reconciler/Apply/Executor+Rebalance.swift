@@ -49,7 +49,7 @@ extension Executor {
             let claimed = try await ledgers.moves.claim(
                 .movable(from: step.from, to: step.to, sizeMax: left.current), limit: limits.claimBatch, token: token,
                 lease: limits.workLease)
-            let results = await BoundedGroup.map(claimed, width: limits.concurrency) { one in
+            let results = await working(claimed, token) { one in
                 let size = one.placed.version.size
                 let isWithin = left.change { left in
                     guard size <= left else { return false }

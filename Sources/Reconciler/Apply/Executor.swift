@@ -108,10 +108,7 @@ package struct Executor: Sendable {
             try await take(step, under: observed.fleet.revision, &outcome)
         }
         try await abandon(plan, observed, &outcome)
-        for record in observed.fleet.backends
-        where observed.isTrusted(record) && !record.isAbandoned && (record.isDeclared || record.phase != .active) {
-            try await delete(on: record, desired, time, &outcome)
-        }
+        outcome += try await delete(desired, observed, time)
         try await takeInventory(observed, desired, &outcome)
         if observed.mayDestroy { try await retire(plan, observed, &outcome) }
         return outcome
@@ -234,10 +231,32 @@ package struct Executor: Sendable {
 
     // MARK: Deletion
 
+    /// On several backends at once, so that one that does not answer does not hold up the others.
+    private func delete(
+        _ desired: DesiredState, _ observed: ObservedState, _ time: PassTime
+    ) async throws(CatalogError) -> PassOutcome {
+        let records = observed.fleet.backends.filter {
+            observed.isTrusted($0) && !$0.isAbandoned && ($0.isDeclared || $0.phase != .active)
+        }
+        let results = await BoundedGroup.map(records, width: limits.concurrency) { record in
+            do throws(CatalogError) {
+                var outcome = PassOutcome()
+                try await delete(on: record, desired, time, &outcome)
+                return Result<PassOutcome, CatalogError>.success(outcome)
+            } catch {
+                return .failure(error)
+            }
+        }
+        var outcome = PassOutcome()
+        for result in results { outcome += try result.get() }
+        return outcome
+    }
+
     private func delete(
         on record: BackendRecord, _ desired: DesiredState, _ time: PassTime, _ outcome: inout PassOutcome
     ) async throws(CatalogError) {
         let deleter = CopyDeleter(context: context)
+        let (timeouts, timeoutsMax) = (Shared(0), limits.deleteTimeoutsMax)
         // One batch in any case, so that a slow backend does not keep the others' from being deleted.
         repeat {
             let token = context.identifiers.makeLeaseToken()
@@ -252,7 +271,13 @@ package struct Executor: Sendable {
                 if case .failed(let evidence) = check {
                     return (doomed.copy.id, deleter.postponed(doomed, evidence: evidence))
                 }
-                return (doomed.copy.id, await deleter.delete(doomed))
+                if timeouts.current >= timeoutsMax {
+                    return (doomed.copy.id, deleter.postponed(doomed, evidence: "others had no answer just now"))
+                }
+                let began = time.now
+                let result = await deleter.delete(doomed)
+                if case .failed = result, time.now - began > .seconds(10) { timeouts.update { $0 += 1 } }
+                return (doomed.copy.id, result)
             }
             for (id, result) in results {
                 try await ledgers.deletions.settle(id, token: token, result)
@@ -269,7 +294,7 @@ package struct Executor: Sendable {
                         ])
                 }
             }
-            if claimed.count < limits.deleteBatch { return }
+            if claimed.count < limits.deleteBatch || timeouts.current >= timeoutsMax { return }
         } while !time.isOver
         outcome.isUnfinished = true
     }

@@ -38,8 +38,6 @@ package struct ReconcileLoop: Sendable {
     private let limits: ReconcilerLimits
     private let elapsed: @Sendable () -> Duration
     private let sleep: @Sendable (Duration) async throws(CancellationError) -> Void
-    /// When each backend was first found away, on the clock of `elapsed`.
-    private let awaySince = Shared<[BackendID: Duration]>([:])
     private let lastTrim = Shared<Duration?>(nil)
     /// When the backends' epochs were last read; nil: they are to be read now.
     private let lastEpochs = Shared<Duration?>(nil)
@@ -182,22 +180,10 @@ package struct ReconcileLoop: Sendable {
         _ desired: DesiredState, readsEpochs: Bool, countsAnew: Bool
     ) async throws(CatalogError) -> ObservedState {
         let groups = try await groups(desired, countsAnew: countsAnew)
-        let now = elapsed()
-        var observed = try await observer.observe(readsEpochs: readsEpochs, groups: groups)
+        let observed = try await observer.observe(readsEpochs: readsEpochs, groups: groups)
         // Who has not answered is asked again, and the others with it.
         let isWhole = observed.fleet.backends.allSatisfy { observed.markedEpochs[$0.name] != nil }
         if readsEpochs, !isWhole { lastEpochs.update { $0 = nil } }
-        awaySince.update { since in
-            for record in observed.fleet.backends {
-                if observed.isTrusted(record) {
-                    since[record.id] = nil
-                } else if case .failed? = observed.probes[record.id] {
-                    let first = since[record.id] ?? now
-                    since[record.id] = first
-                    if now - first < desired.fleet.replication.repairDelay { observed.awayBriefly.insert(record.id) }
-                }
-            }
-        }
         return observed
     }
 

@@ -4,13 +4,14 @@ package struct ReconcilerLimits: Sendable {
     package var claimBatch = 32
     /// Copies made or deleted at the same time.
     package var concurrency = 4
-    /// How long a claimed version is a worker's own. A slower worker loses nothing: copies have leases of their own that are renewed,
-    /// and the next worker finds them.
-    package var workLease: Duration = .seconds(300)
+    /// How long a claimed version is a worker's own without a sign of life: for so long the claims of one that was killed stand in the way.
+    package var workLease: Duration = .seconds(60)
     /// For so long one instance has the rebalancing to itself.
     package var rebalanceLease: Duration = .seconds(300)
     package var deleteBatch = 64
-    package var deleteLease: Duration = .seconds(120)
+    package var deleteLease: Duration = .seconds(60)
+    /// So many deletions without an answer, and the rest of the batch is not tried: the next backend waits for it.
+    package var deleteTimeoutsMax = 3
     /// Rows that housekeeping takes at once.
     package var sweepBatch = 500
     /// For so long a pass begins to move, verify and delete copies; then the world is looked at again.

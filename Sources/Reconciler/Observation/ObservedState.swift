@@ -32,14 +32,14 @@ package struct ObservedState: Sendable {
     package var safeguard: Safeguard
     /// The epochs that backends have markers of, by name of the backend, of those that were asked and answered.
     package var markedEpochs: [String: [Epoch]]
-    /// Backends that have not answered for less than their repair delay: their copies still count as being there.
-    package var awayBriefly: Set<BackendID>
+    /// Since when backends could not be used, by what was found before: microseconds since 1970.
+    package var awaySince: [BackendID: Int64] = [:]
     package var pace: PaceReading
     package var rebalance = RebalanceRecord()
     package init(
         fleet: FleetSnapshot, groups: [CopyGroup], residues: [BackendID: BackendResidue],
         drains: [BackendID: DrainRecord],
-        probes: [BackendID: ProbeResult], awayBriefly: Set<BackendID> = [], safeguard: Safeguard = Safeguard(epoch: 1),
+        probes: [BackendID: ProbeResult], safeguard: Safeguard = Safeguard(epoch: 1),
         markedEpochs: [String: [Epoch]] = [:], pace: PaceReading = PaceReading()
     ) {
         self.fleet = fleet
@@ -47,7 +47,6 @@ package struct ObservedState: Sendable {
         self.residues = residues
         self.drains = drains
         self.probes = probes
-        self.awayBriefly = awayBriefly
         self.safeguard = safeguard
         self.markedEpochs = markedEpochs
         self.pace = pace
@@ -61,6 +60,15 @@ package struct ObservedState: Sendable {
     /// Why the catalog may have gone back in time; nil if nothing says so that was not looked at.
     package var rewindEvidence: RewindEvidence? { safeguard.evidence(markers: markedEpochs) }
     package var mayDestroy: Bool { safeguard.halt == nil && rewindEvidence == nil }
+
+    /// Whether a backend that cannot be used became so only a while ago: its copies still count as being there.
+    ///
+    /// - Parameter delay: the fleet's repair delay
+    package func isAwayBriefly(_ record: BackendRecord, for delay: Duration) -> Bool {
+        guard probes[record.id] != nil, !isTrusted(record) else { return false }
+        guard let since = awaySince[record.id], let moment = pace.moment else { return true }
+        return moment - since < delay.microseconds
+    }
 
     /// Answering, with the marker that we wrote.
     package func isConfirmed(_ record: BackendRecord) -> Bool { probes[record.id] == .answered(.match) }
@@ -80,7 +88,7 @@ package struct ObservedState: Sendable {
 package struct Observer: Sendable {
     package static let probeLimit: Duration = .seconds(10)
 
-    private let ledger: any FleetLedger & SafeguardLedger & PaceLedger & RebalanceLedger
+    private let ledger: any FleetLedger & StatusLedger & SafeguardLedger & PaceLedger & RebalanceLedger
     private let readers: @Sendable () -> [BackendID: Result<any ObjectReading, SecretProblem>]
     private let withinLimit: @Sendable (Duration, @escaping @Sendable () async -> ProbeAnswer) async -> ProbeAnswer?
 
@@ -88,7 +96,7 @@ package struct Observer: Sendable {
     ///   - readers: how each backend is reached now
     ///   - withinLimit: runs a probe and answers nil if it takes longer
     package init(
-        ledger: any FleetLedger & SafeguardLedger & PaceLedger & RebalanceLedger,
+        ledger: any FleetLedger & StatusLedger & SafeguardLedger & PaceLedger & RebalanceLedger,
         readers: @escaping @Sendable () -> [BackendID: Result<any ObjectReading, SecretProblem>],
         withinLimit: @escaping @Sendable (Duration, @escaping @Sendable () async -> ProbeAnswer) async -> ProbeAnswer?
     ) {
@@ -123,6 +131,11 @@ package struct Observer: Sendable {
             safeguard: try await ledger.safeguard(markers: marked.values.flatMap { $0 }), markedEpochs: marked,
             pace: try await ledger.pace())
         observed.rebalance = try await ledger.rebalance()
+        let names = Dictionary(fleet.backends.map { ($0.name, $0.id) }) { first, _ in first }
+        for one in try await ledger.conditions()
+        where one.subject.kind == .backend && one.type == .identified && one.status != .yes {
+            if let id = names[one.subject.name] { observed.awaySince[id] = one.lastTransitionAt }
+        }
         return observed
     }
 

@@ -1,5 +1,7 @@
 import Catalog
+import S3
 import Spec
+import Transfer
 
 /// What the spec says now and did not say before.
 extension FleetPlanner {
@@ -19,6 +21,10 @@ extension FleetPlanner {
                 changes.append(Change(kind: .change, subject: subject, detail: fields.joined(separator: ", ")))
             }
         }
+        for record in observed.fleet.backends where record.phase != .retired && !record.isAbandoned {
+            guard desired.backend(record.name) != nil, let detail = absence(of: record) else { continue }
+            changes.append(Change(kind: .notice, subject: Subject(.backend, record.name), detail: detail))
+        }
         for record in observed.fleet.backends where desired.backend(record.name) == nil {
             let live = observed.fleet.usage[record.id]?.live.copies ?? 0
             let sole = observed.groups.filter { $0.holders == [record.id] }.reduce(0) { $0 + $1.versions }
@@ -32,6 +38,15 @@ extension FleetPlanner {
             let factor = desired.replication(of: bucket.name).factor
             changes.append(Change(kind: .add, subject: Subject(.bucket, bucket.name), detail: "factor \(factor)"))
         }
+        for bucket in observed.fleet.buckets where bucket.isServed && observed.fleet.revision > 0 {
+            guard bucket.owner != nil || desired.bucket(bucket.name) != nil else { continue }
+            let factor = desired.replication(of: bucket.name).factor
+            guard bucket.factor > 0, bucket.isDeclared || bucket.owner != nil, bucket.factor != factor else { continue }
+            changes.append(
+                Change(
+                    kind: .change, subject: Subject(.bucket, bucket.name),
+                    detail: "factor: \(bucket.factor) -> \(factor)"))
+        }
         for bucket in observed.fleet.buckets where bucket.isDeclared && desired.bucket(bucket.name) == nil {
             changes.append(
                 Change(
@@ -39,6 +54,23 @@ extension FleetPlanner {
                     detail: "not served any more; its objects are kept"))
         }
         return changes.sorted { $0.subject < $1.subject }
+    }
+
+    /// Why the copies of a backend cannot be used, and what that leads to; nil if they can.
+    private func absence(of record: BackendRecord) -> String? {
+        guard let probe = observed.probes[record.id], !observed.isTrusted(record) else { return nil }
+        let reason =
+            switch probe {
+            case .failed(let error): "\(error.code.rawValue): \(error.evidence)"
+            case .secretUnresolved(let reason): reason
+            case .answered(let finding):
+                finding == .absent
+                    ? "IdentityMismatch: its marker is missing" : "IdentityMismatch: its marker is of another backend"
+            }
+        let delay = desired.fleet.replication.repairDelay
+        return observed.isAwayBriefly(record, for: delay)
+            ? "cannot be used (\(reason)); after \(delay.specText) its copies are made anew elsewhere"
+            : "cannot be used (\(reason)); its copies are made anew elsewhere"
     }
 
     private static func differences(_ record: BackendRecord, _ spec: BackendSpec) -> [String] {

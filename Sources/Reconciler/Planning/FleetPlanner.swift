@@ -26,7 +26,8 @@ package struct FleetPlanner {
         var standings: [BackendStanding] = []
         for record in observed.fleet.backends {
             let role = FleetPlanner.role(
-                of: record, desired.backend(record.name), observed, isAdmitted: admitted.contains(record.id))
+                of: record, desired.backend(record.name), observed, isAdmitted: admitted.contains(record.id),
+                repairDelay: desired.fleet.replication.repairDelay)
             roles[record.id] = role
             let quota = desired.backend(record.name)?.quota
             standings.append(
@@ -62,19 +63,23 @@ package struct FleetPlanner {
     }
 
     private static func role(
-        of record: BackendRecord, _ spec: BackendSpec?, _ observed: ObservedState, isAdmitted: Bool
+        of record: BackendRecord, _ spec: BackendSpec?, _ observed: ObservedState, isAdmitted: Bool,
+        repairDelay: Duration
     ) -> BackendRole {
         guard let spec, !record.isAbandoned else { return .uncounted }
         let isWanted = spec.state == .active && record.phase != .retiring
         if !isWanted, record.phase != .active || isAdmitted { return .leaving }
         if observed.isTrusted(record) { return isWanted ? .staying : .waiting }
-        guard observed.awayBriefly.contains(record.id) else { return .uncounted }
+        guard observed.isAwayBriefly(record, for: repairDelay) else { return .uncounted }
         return isWanted ? .away : .waiting
     }
 
     /// Drains that may begin now, in the order of the fleet, up to `safety.maxConcurrentDrains` with those under way.
     private static func admittedDrains(_ desired: DesiredState, _ observed: ObservedState) -> Set<BackendID> {
-        var underWay = observed.fleet.backends.filter { $0.phase == .draining }.count
+        // One that is called off makes room at once.
+        var underWay = observed.fleet.backends.filter {
+            $0.phase == .draining && desired.backend($0.name)?.state != .active
+        }.count
         var admitted: Set<BackendID> = []
         for record in observed.fleet.backends where record.phase == .active && !record.isAbandoned {
             guard let spec = desired.backend(record.name), spec.state != .active,
@@ -277,6 +282,14 @@ package struct FleetPlanner {
                 decision = VersionDecision(targets: [], dooms: [], blocked: .sourceUnreadable)
                 sources = silent
             }
+            let held = group.holders.count { roles[$0] != nil && roles[$0] != .uncounted }
+            plan.missing.add(
+                Int64(max(0, factor - held)) * group.versions,
+                ByteCount(Int64(max(0, factor - held)) * group.bytes.value))
+            if group.holders.isEmpty, decision.blocked == nil, !group.suspects.isEmpty {
+                plan.blockers.append(doubtful(group, bucket.name))
+                continue
+            }
             let leaving = observed.fleet.backends.filter { record in
                 (group.holders + group.suspects).contains(record.id) && roles[record.id] == .leaving
             }
@@ -320,66 +333,5 @@ package struct FleetPlanner {
             return effect
         }.sorted { $0.backend < $1.backend }
         plan.blockers = FleetPlanner.merged(plan.blockers)
-    }
-
-    /// Who has the copies of a group, if none of them can be read; nil if one can, or nobody has any.
-    private func unreadable(_ group: CopyGroup) -> [String]? {
-        let holders = (group.holders + group.suspects).compactMap { observed.fleet.backend($0) }
-        return holders.isEmpty || holders.contains { observed.isTrusted($0) } ? nil : holders.map(\.name)
-    }
-
-    private func block(
-        _ plan: inout Plan, _ group: CopyGroup, _ decision: VersionDecision, _ bucket: String, _ factor: Int,
-        _ leaving: [BackendRecord], _ silent: [String]
-    ) {
-        guard let reason = decision.blocked else { return }
-        let available = roles.values.filter { $0 == .staying }.count
-        let message =
-            switch reason {
-            case .insufficientRoom:
-                "bucket \(bucket): no backend has room for the largest object (\(group.largest)). Raise a quota or add a backend."
-            case .sourceUnreadable where silent.isEmpty: "bucket \(bucket): no live copy is left to read from."
-            case .sourceUnreadable:
-                "bucket \(bucket): the only copies are on \(silent.joined(separator: ", ")), which cannot be read now. Bring it back, or give it up with removal.abandon."
-            default: "bucket \(bucket) needs \(factor) backends, has \(available). Add a backend, or lower the factor."
-            }
-        let subjects = leaving.isEmpty ? [Subject(.bucket, bucket)] : leaving.map { Subject(.backend, $0.name) }
-        for subject in subjects {
-            plan.blockers.append(
-                Blocker(
-                    subject, reason, copies: group.versions, bytes: group.bytes, example: "\(bucket)/\(group.example)",
-                    message: message))
-        }
-    }
-
-    /// One blocker for each subject and message, with the counts added up.
-    private static func merged(_ blockers: [Blocker]) -> [Blocker] {
-        var result: [Blocker] = []
-        for blocker in blockers {
-            if let index = result.firstIndex(where: {
-                $0.subject == blocker.subject && $0.reason == blocker.reason && $0.message == blocker.message
-            }) {
-                result[index].copies += blocker.copies
-                result[index].bytes += blocker.bytes
-            } else {
-                result.append(blocker)
-            }
-        }
-        return result.sorted {
-            ($0.subject, $0.reason.rawValue, $0.message) < ($1.subject, $1.reason.rawValue, $1.message)
-        }
-    }
-}
-
-/// Numbers for people: `6,909`.
-enum Grouped {
-    static func number(_ value: Int64) -> String {
-        var digits = String(abs(value))
-        var groups: [String] = []
-        while digits.count > 3 {
-            groups.insert(String(digits.suffix(3)), at: 0)
-            digits.removeLast(3)
-        }
-        return (value < 0 ? "-" : "") + ([digits] + groups).joined(separator: ",")
     }
 }

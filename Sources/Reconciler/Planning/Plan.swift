@@ -14,6 +14,8 @@ package struct Plan: Sendable, Equatable {
     /// By name of the backend that its copies leave; sorted.
     package var drains: [DrainEffect]
     package var repair: Effect
+    /// Copies that objects have fewer than the factor, whether or not they can be made now.
+    package var missing = Effect()
     /// Copies beyond the factor, each of which is dropped once it has been surplus for `trimDelay`.
     package var surplus: Effect
     package var trimDelay: Duration

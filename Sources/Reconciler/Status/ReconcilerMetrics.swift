@@ -98,7 +98,7 @@ package struct ReconcilerMetrics: Sendable {
                     status.rawValue)
             }
         }
-        short.set(Double(plan.repair.copies))
+        short.set(Double(plan.missing.copies))
         dropsLastHour.set(Double(observed.pace.dropsLastHour))
         duration.observe(took)
         lastSuccess.set(wallSeconds())

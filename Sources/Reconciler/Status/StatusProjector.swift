@@ -30,7 +30,6 @@ struct StatusProjector {
     private func fleet() -> [ConditionRecord] {
         let subject = Subject(.fleet, desired.fleet.name)
         let revision = observed.fleet.revision
-        let repair = plan.repair.copies
         let halt = plan.blockers.first { $0.reason == .catalogRewound || $0.reason == .deletionCeiling }
         return [
             ConditionRecord(
@@ -43,16 +42,42 @@ struct StatusProjector {
                 ?? ConditionRecord(
                     subject, .specAccepted, .yes, .specAccepted, "revision \(revision) is in force",
                     observedGeneration: revision),
-            desired.fleet.isSuspended
-                ? ConditionRecord(
-                    subject, .ready, .no, .suspended, "suspend is true: plan and status only",
-                    observedGeneration: revision)
-                : ConditionRecord(
-                    subject, .ready, .yes, repair > 0 ? .underReplicated : .converged,
-                    repair > 0
-                        ? "\(Grouped.number(repair)) copies are still to be made" : "every object has its copies",
-                    observedGeneration: revision),
+            ready(subject, revision),
+            stalled(subject, revision),
         ]
+    }
+
+    /// What keeps objects from having their copies, the worst first.
+    private var obstacles: [Blocker] {
+        [.sourceUnreadable, .insufficientRoom, .insufficientTargets].flatMap { reason in
+            plan.blockers.filter { $0.reason == reason && $0.subject.kind == .bucket }
+        }
+    }
+
+    private static func text(_ blockers: [Blocker]) -> String {
+        guard let first = blockers.first else { return "nothing is in the way" }
+        let example = first.example.map { ", such as \($0)" } ?? ""
+        let more = blockers.count > 1 ? " (and \(blockers.count - 1) more)" : ""
+        return "\(Grouped.number(first.copies)) objects\(example): \(first.message)\(more)"
+    }
+
+    private func ready(_ subject: Subject, _ revision: Int64) -> ConditionRecord {
+        func make(_ status: ConditionStatus, _ reason: Reason, _ message: String) -> ConditionRecord {
+            ConditionRecord(subject, .ready, status, reason, message, observedGeneration: revision)
+        }
+        let missing = plan.missing.copies
+        if desired.fleet.isSuspended { return make(.no, .suspended, "suspend is true: plan and status only") }
+        if let first = obstacles.first { return make(.no, first.reason, StatusProjector.text(obstacles)) }
+        return missing > 0
+            ? make(.yes, .underReplicated, "\(Grouped.number(missing)) copies are still to be made")
+            : make(.yes, .converged, "every object has its copies")
+    }
+
+    private func stalled(_ subject: Subject, _ revision: Int64) -> ConditionRecord {
+        let first = outcome.hasProgressed ? nil : obstacles.first
+        return ConditionRecord(
+            subject, .stalled, first == nil ? .no : .yes, first?.reason ?? .progressing,
+            first == nil ? "nothing is in the way" : StatusProjector.text(obstacles), observedGeneration: revision)
     }
 
     private func backend(_ record: BackendRecord) -> [ConditionRecord] {
@@ -108,7 +133,7 @@ struct StatusProjector {
                 found = "its marker is missing"
             }
             let message =
-                "\(found): is this another bucket or an empty disk? Nothing is written, deleted or concluded until the right one is back."
+                "\(found): is this another bucket or an empty disk? Nothing is written or deleted there until the right one is back; after replication.repairDelay its copies are made anew elsewhere."
             return base + [
                 make(.identified, .no, .identityMismatch, message), make(.ready, .no, .identityMismatch, message),
             ]
@@ -142,7 +167,10 @@ struct StatusProjector {
     }
 
     private func ready(_ record: BackendRecord, _ make: Make) -> ConditionRecord {
-        switch record.phase {
+        guard record.isDeclared, desired.backend(record.name) != nil else {
+            return make(.ready, .no, .undeclared, "read, but not written: it is not in the spec files")
+        }
+        return switch record.phase {
         case .active: make(.ready, .yes, .active, "takes reads and writes")
         case .draining: make(.ready, .no, .draining, "read, but takes no new copies")
         case .drained: make(.ready, .no, .drained, "empty; takes no new copies")
