@@ -49,7 +49,23 @@ struct SpecSource: Sendable {
         let proposal = SpecProposal(
             desired: spec.desired, digest: spec.digest, redactedText: spec.redactedText, acceptedBy: name,
             parent: parent, allowsRollback: allowsRollback)
-        switch try await Instance.catalogCall({ () async throws(CatalogError) in try await ledger.accept(proposal) }) {
+        return try accepted(
+            try await Instance.catalogCall { () async throws(CatalogError) in try await ledger.accept(proposal) })
+    }
+
+    /// A failure if the spec would not be accepted now.
+    static func check(
+        _ spec: LoadedSpec, _ ledger: any FleetLedger, allowsRollback: Bool
+    ) async throws(CommandFailure) {
+        let proposal = SpecProposal(
+            desired: spec.desired, digest: spec.digest, redactedText: spec.redactedText, acceptedBy: "", parent: 0,
+            allowsRollback: allowsRollback)
+        _ = try accepted(
+            try await Instance.catalogCall { () async throws(CatalogError) in try await ledger.verdict(proposal) })
+    }
+
+    private static func accepted(_ acceptance: SpecAcceptance) throws(CommandFailure) -> Acceptance {
+        switch acceptance {
         case .accepted(let revision), .unchanged(let revision): return .accepted(revision: revision)
         case .conflict(let current): return .conflict(revision: current)
         case .superseded(let current, let acceptedAs):
@@ -57,10 +73,13 @@ struct SpecSource: Sendable {
                 .stale,
                 "this spec was accepted before, as revision \(acceptedAs), and superseded; revision \(current) is in force. "
                     + "If it is to come back: sluice reconcile --allow-rollback, or change the file")
-        case .refused(.retiringCannotReturn(let backend)), .refused(.nameRetired(let backend)):
+        case .refused(.retiringCannotReturn(let backend)):
             throw CommandFailure(
                 .blocked,
                 "backend \(backend) is being retired, which cannot be undone; declare a new one under another name")
+        case .refused(.nameRetired(let backend)):
+            throw CommandFailure(
+                .blocked, "backend \(backend) was retired, and names are not used twice; declare it under another name")
         }
     }
 

@@ -110,8 +110,9 @@ package struct TransferService: ObjectTransfer {
     package func writePart(
         _ upload: Upload, number: Int, body: IncomingBody, in snapshot: GatewaySnapshot
     ) async throws(TransferFailure) -> UploadPart {
-        let requirement = WriteRequirement(
-            ack: upload.copies.count, minAck: min(snapshot.fleet.replication.minAck, upload.copies.count))
+        let bucket = snapshot.buckets.values.first { $0.id == upload.object.bucket }
+        let minAck = (bucket?.replication ?? snapshot.fleet.replication).minAck
+        let requirement = WriteRequirement(ack: upload.copies.count, minAck: min(minAck, upload.copies.count))
         let driver = UploadDriver(uploads: uploads, writes: writes, context: context(snapshot))
         switch await driver.putPart(
             upload, number: number, size: body.length, requirement: requirement,

@@ -59,14 +59,19 @@ package final class PostgresConnection: @unchecked Sendable {
         _ uri: String, on loop: EventLoop, within limit: Duration
     ) async throws(PostgresError) -> PostgresConnection {
         loop.checkIsolated()
-        let keys = ["dbname", "fallback_application_name", "options"]
+        // Before the URI, which may say otherwise: a server that is gone without a word is noticed in half a minute, whatever a statement
+        // may take.
+        let keepalives = [
+            "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "4", "tcp_user_timeout": "30000",
+        ].sorted { $0.key < $1.key }
+        let keys = keepalives.map(\.key) + ["dbname", "fallback_application_name", "options"]
         // READ COMMITTED whatever the server's default; times as microseconds need no zone. A statement whose client has
         // gone is ended by the server within a second, so that it does not keep its locks.
         let options = [
             "-c default_transaction_isolation=read\\ committed", "-c timezone=UTC",
-            "-c client_connection_check_interval=1000",
+            "-c client_connection_check_interval=1000", "-c client_min_messages=warning",
         ]
-        let values = [uri, "sluice", options.joined(separator: " ")]
+        let values = keepalives.map(\.value) + [uri, "sluice", options.joined(separator: " ")]
         let connection = withCStrings(keys) { keys in
             withCStrings(values) { values in PQconnectStartParams(keys, values, 1) }
         }

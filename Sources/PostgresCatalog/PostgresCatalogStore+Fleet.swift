@@ -82,6 +82,21 @@ extension PostgresCatalogStore: FleetLedger {
                 .int8(proposal.desired.fleet.safety.trimDelay.milliseconds),
                 .int4(Int32(proposal.desired.fleet.replication.factor)),
             ])
+        return try PostgresCatalogStore.acceptance(rows)
+    }
+
+    package func verdict(_ proposal: SpecProposal) async throws(CatalogError) -> SpecAcceptance {
+        let backends = proposal.desired.backends
+        return try PostgresCatalogStore.acceptance(
+            try await read(
+                "SELECT outcome, number, detail FROM verdict_v1($1,$2,$3,$4)",
+                [
+                    .text(proposal.digest), .bool(proposal.allowsRollback), .texts(backends.map(\.name)),
+                    .texts(backends.map(\.state.rawValue)),
+                ]))
+    }
+
+    private static func acceptance(_ rows: PostgresRows) throws(CatalogError) -> SpecAcceptance {
         let number = rows.int8(0, 1)
         switch rows.text(0, 0) {
         case "accepted": return .accepted(revision: number)

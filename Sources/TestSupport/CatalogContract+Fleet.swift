@@ -161,9 +161,12 @@ extension CatalogContract {
             _ = try await scene.change("a", .drained, .retiring)
             func accept(_ state: DesiredBackendState, _ digest: String, _ parent: Int64) async throws -> SpecAcceptance
             {
-                try await stores.fleet.accept(
-                    CatalogScene.proposal(
-                        CatalogScene.desired(["a", "b", "c"], states: ["a": state]), digest: digest, parent: parent))
+                let proposal = CatalogScene.proposal(
+                    CatalogScene.desired(["a", "b", "c"], states: ["a": state]), digest: digest, parent: parent)
+                let verdict = try await stores.fleet.verdict(proposal)
+                let accepted = try await stores.fleet.accept(proposal)
+                try expectEqual(verdict, accepted, "said before")
+                return accepted
             }
             try expectEqual(try await accept(.draining, "x", 1), .refused(reason: .retiringCannotReturn(backend: "a")))
             try expectEqual(try await accept(.removed, "two", 1), .accepted(revision: 2))

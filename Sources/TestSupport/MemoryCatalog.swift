@@ -237,6 +237,13 @@ extension MemoryCatalog: FleetLedger {
         let uids = proposal.desired.backends.indices.map { ID128(high: 0x5C0, low: first + UInt64($0)) }
         return try run(.accept) { (tables) throws(CatalogError) in tables.accept(proposal, uids: uids) }
     }
+    package func verdict(_ proposal: SpecProposal) async throws(CatalogError) -> SpecAcceptance {
+        try run(.snapshot) { (tables) throws(CatalogError) in
+            var (copy, proposal) = (tables, proposal)
+            proposal.parent = tables.snapshot().revision
+            return copy.accept(proposal, uids: proposal.desired.backends.map { _ in ID128(high: 0, low: 0) })
+        }
+    }
     package func change(_ backend: BackendID, from: BackendPhase, to: BackendPhase, under revision: Int64?)
         async throws(CatalogError) -> PhaseOutcome
     {

@@ -32,7 +32,7 @@ struct AdoptCommand {
         func summary(_ isDry: Bool) -> String {
             var text =
                 isDry
-                ? "\(adopted + added) objects would be taken back; each is read and verified then."
+                ? "\(adopted) objects would be taken back, \(added) more copies of what the catalog has; each is read and verified then."
                 : "\(adopted) objects taken back, \(added) more copies of what the catalog has."
             if outdated > 0 { text += " \(outdated) are older than what their key has." }
             if left > 0 { text += " \(left) stay where they are: see above." }

@@ -86,7 +86,12 @@ struct RebalanceCommand {
                 return .ok
             }
             if outcome.hasProgressed || outcome.isUnfinished { continue }
-            if plan.rebalance.utilisation == nil { throw RebalanceCommand.waits }
+            if plan.rebalance.utilisation == nil {
+                throw CommandFailure(
+                    .blocked,
+                    RebalanceCommand.waits.message
+                        + ". It stays asked for: servers begin when they can; 'sluice rebalance --cancel' withdraws it")
+            }
             do throws(CancellationError) { try await EventLoop.sleep(for: RebalanceCommand.pause) } catch {
                 throw CommandFailure(
                     .failure, "interrupted; servers go on with it, or 'sluice rebalance --cancel' ends it")

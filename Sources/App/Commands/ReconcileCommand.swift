@@ -24,10 +24,11 @@ struct ReconcileCommand {
 
     func run() async throws(CommandFailure) -> ExitCode {
         defer { instance.close() }
+        let limit = try timeout()
         let (spec, seen) = try await load()
         if !spec.warnings.isEmpty { Terminal.say(DiagnosticRenderer.text(spec.warnings, sources: spec.sources)) }
-        if invocation.command == .apply { return try await apply(spec) }
-        return invocation.has(.dryRun) ? try await dryRun(spec) : try await converge(spec, parent: seen)
+        if invocation.command == .apply { return try await apply(spec, within: limit) }
+        return invocation.has(.dryRun) ? try await dryRun(spec) : try await converge(spec, parent: seen, within: limit)
     }
 
     /// The spec, and the revision that was in force before its files were read: they may replace that one, and no later one.
@@ -42,7 +43,7 @@ struct ReconcileCommand {
         return (try await source.loaded(), seen)
     }
 
-    private func apply(_ spec: LoadedSpec) async throws(CommandFailure) -> ExitCode {
+    private func apply(_ spec: LoadedSpec, within limit: Duration) async throws(CommandFailure) -> ExitCode {
         guard let file = invocation.operands.first else {
             throw CommandFailure(.usage, "usage: sluice apply PLAN.json")
         }
@@ -59,7 +60,7 @@ struct ReconcileCommand {
             throw CommandFailure(.stale, "the plan is stale: \(reason). Nothing was changed; make a new one")
         }
         // The revision that was looked at is the one that is replaced, or nothing is.
-        return try await converge(spec, parent: now.baseRevision)
+        return try await converge(spec, parent: now.baseRevision, within: limit)
     }
 
     private static let planBytesMax = 16 << 20
@@ -84,6 +85,10 @@ struct ReconcileCommand {
             isJSON
                 ? PlanJSONRenderer.render(plan).indented
                 : PlanTextRenderer(usesColour: invocation.wantsColour).render(plan, source: path))
+        // Behind the plan, which is of use to whoever decides about it.
+        if plan.revision > 0 {
+            try await SpecSource.check(spec, instance.catalog, allowsRollback: invocation.has(.allowRollback))
+        }
         if !plan.blockers.isEmpty { return .blocked }
         return invocation.has(.detailedExitcode) && !plan.isEmpty ? .changesPending : .ok
     }
@@ -95,11 +100,12 @@ struct ReconcileCommand {
         return FleetPlanner(desired: desired, observed: try await instance.observe(desired)).plan()
     }
 
-    private func converge(_ spec: LoadedSpec, parent: Int64) async throws(CommandFailure) -> ExitCode {
+    private func converge(_ spec: LoadedSpec, parent: Int64, within limit: Duration) async throws(CommandFailure)
+        -> ExitCode
+    {
         try await instance.prepareDatabase(patience: .seconds(10))
         let revision = try await SpecSource.accept(
             spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback), parent: parent)
-        let limit = try timeout()
         let runtime = ReconcileRuntime(instance, metrics: nil)
         let outcome: ConvergenceOutcome
         do throws(CatalogError) {

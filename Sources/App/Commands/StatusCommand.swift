@@ -38,7 +38,8 @@ struct StatusCommand {
             return FleetStatus(
                 fleet: fleet, conditions: try await instance.catalog.conditions(),
                 drains: try await instance.catalog.drains(),
-                residues: residues, pace: try await instance.catalog.pace())
+                residues: residues, pace: try await instance.catalog.pace(),
+                aliveAt: try await instance.catalog.lifetimes().map(\.until).max())
         } catch {
             throw Instance.failure(error)
         }

@@ -162,6 +162,8 @@ package protocol FleetLedger: Sendable {
     func snapshot() async throws(CatalogError) -> FleetSnapshot
     /// Accepts the whole spec or nothing: revision row, backends and buckets declared, changed or undeclared.
     func accept(_ proposal: SpecProposal) async throws(CatalogError) -> SpecAcceptance
+    /// What `accept` would answer now, whatever the parent; reads only.
+    func verdict(_ proposal: SpecProposal) async throws(CatalogError) -> SpecAcceptance
     /// Exclusive gate; then the phase is read; then it changes. `active → draining` also writes the drain row with its
     /// totals; `drained`, `retiring`, `retired` prove the residue in the same transaction.
     ///

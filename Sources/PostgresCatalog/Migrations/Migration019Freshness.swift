@@ -146,6 +146,25 @@ enum Migration019Freshness {
             RETURN QUERY SELECT * FROM doom_v3(p_copy, p_version, coalesce(factor_now, p_factor), p_counted, p_grace_ms, p_ceiling);
         END $$;
 
+        -- As accept_v3 answers, without accepting.
+        CREATE FUNCTION verdict_v1(p_digest text, p_rollback boolean, p_names text[], p_states text[])
+        RETURNS TABLE (outcome text, number bigint, detail text) LANGUAGE plpgsql STABLE AS $$
+        DECLARE
+            current bigint;
+            before bigint;
+            one record;
+        BEGIN
+            SELECT coalesce(max(s.revision), 0) INTO current FROM spec_revision s;
+            SELECT max(s.revision) INTO before FROM spec_revision s WHERE s.digest = p_digest;
+            IF before = current THEN RETURN QUERY SELECT 'unchanged', current, ''; RETURN; END IF;
+            IF before IS NOT NULL AND NOT p_rollback THEN RETURN QUERY SELECT 'superseded', current, before::text; RETURN; END IF;
+            SELECT b.name, CASE WHEN b.phase = 'retired' THEN 'retired' ELSE 'retiring' END AS verdict INTO one
+            FROM unnest(p_names, p_states) WITH ORDINALITY n (name, state, place) JOIN backend b ON b.name = n.name
+            WHERE n.state <> 'removed' AND (b.phase IN ('retiring', 'retired') OR b.abandoned_at IS NOT NULL) ORDER BY n.place LIMIT 1;
+            IF FOUND THEN RETURN QUERY SELECT one.verdict, current, one.name; RETURN; END IF;
+            RETURN QUERY SELECT 'accepted', current + 1, '';
+        END $$;
+
         -- p_revision null: whatever is in force. Specs are accepted under the same gates.
         CREATE FUNCTION change_phase_v5(p_backend int, p_from text, p_to text, p_revision bigint) RETURNS TABLE (
             outcome text, phase_now text, writing bigint, live bigint, uploads bigint, doomed bigint, waiting bigint, dead bigint

@@ -99,8 +99,9 @@ package struct Adopter: Sendable {
             let decided: [AdoptionResult]
             if changesNothing {
                 let isOlder = current.map { $0.version.id > first.description.version } ?? false
-                decided = found.indices.map {
-                    known != nil || !isOlder && $0 > 0 ? .copyAdded : isOlder ? .outdated : .adopted
+                decided = found.enumerated().map { place, one in
+                    if known != nil { return Adopter.wouldAdd(one.found, current) }
+                    return isOlder ? .outdated : place > 0 ? .copyAdded : .adopted
                 }
             } else if let known {
                 var added: [AdoptionResult] = []
@@ -112,6 +113,13 @@ package struct Adopter: Sendable {
             for (one, result) in zip(found, decided) { results[one.index] = result }
         }
         return zip(orphans, results).map { ($0, $1 ?? .notOurs) }
+    }
+
+    /// What would become of a copy of a version that the catalog has.
+    private static func wouldAdd(_ found: Found, _ current: PlacedVersion?) -> AdoptionResult {
+        guard let current, current.version.id == found.description.version else { return .outdated }
+        let isHeld = current.copies.contains { $0.backend == found.orphan.backend && !$0.isSuspect }
+        return isHeld ? .notOrphan : .copyAdded
     }
 
     private struct Failure: Error {

@@ -163,7 +163,8 @@ extension Executor {
         let live = claimed.placed.copies.filter { $0.state == .live && !$0.isSuspect }
         let dooms = VersionPlanner.surplus(
             holders: live.map(\.backend), factor: pass.factor(of: claimed.bucketName), roles: pass.planner.roles,
-            standings: pass.planner.standings)
+            standings: pass.standings)
+        pass.note(-claimed.placed.version.size, on: dooms)
         return await doom(live.filter { dooms.contains($0.backend) }, of: claimed, pass, moved: 0)
     }
 
@@ -177,7 +178,8 @@ extension Executor {
         let decision = VersionPlanner.decide(
             holders: live.filter { !$0.isSuspect }.map(\.backend), suspects: live.filter(\.isSuspect).map(\.backend),
             factor: pass.factor(of: claimed.bucketName), size: ByteCount(version.size), roles: roles,
-            standings: pass.planner.standings, routing: pass.desired.fleet.routing)
+            standings: pass.standings, routing: pass.desired.fleet.routing)
+        pass.note(version.size, on: decision.targets)
         let mover = mover
         let sources = ordered(live, pass.planner)
         var moved = 0

@@ -8,6 +8,8 @@ struct MovementPass: Sendable {
     let desired: DesiredState
     let observed: ObservedState
     let time: PassTime
+    /// Bytes that this pass has decided to add or take, so that the next object does not go where all the others went.
+    private let decided = Shared<[BackendID: Int64]>([:])
     /// On the clock of `time`, when the database's clock was read.
     private let readAt: Duration
 
@@ -17,6 +19,20 @@ struct MovementPass: Sendable {
         self.observed = observed
         self.time = time
         readAt = time.now
+    }
+
+    /// As observed, and as this pass has changed them since.
+    var standings: [BackendStanding] {
+        let decided = decided.current
+        return planner.standings.map { one in
+            var one = one
+            one.occupied = ByteCount(max(0, one.occupied.value + (decided[one.id] ?? 0)))
+            return one
+        }
+    }
+
+    func note(_ bytes: Int64, on backends: [BackendID]) {
+        decided.update { decided in for id in backends { decided[id, default: 0] += bytes } }
     }
 
     func factor(of bucket: String) -> Int { desired.replication(of: bucket).factor }

@@ -244,6 +244,10 @@ package struct ReconcileLoop: Sendable {
         while true {
             guard let (plan, outcome) = try await step(desired, revision: revision) else { return .superseded }
             if !outcome.hasProgressed, !outcome.isUnfinished {
+                if plan.isSuspended, !plan.isEmpty {
+                    let message = "suspend is true: nothing is carried out. Take it away, or set suspend: false."
+                    return .blocked([Blocker(Subject(.fleet, desired.fleet.name), .suspended, message: message)])
+                }
                 if !plan.blockers.isEmpty { return .blocked(plan.blockers) }
                 let isWaiting =
                     !plan.phases.isEmpty || !plan.drains.isEmpty || plan.repair.copies > 0 || plan.doomed.copies > 0

@@ -9,15 +9,24 @@ package struct FleetStatus: Sendable {
     package var drains: [DrainRecord]
     package var residues: [BackendID: BackendResidue]
     package var pace: PaceReading
+    /// When a server last said that it is there, microseconds since 1970; nil if none ever did.
+    package var aliveAt: Int64?
     package init(
         fleet: FleetSnapshot, conditions: [ConditionRecord], drains: [DrainRecord],
-        residues: [BackendID: BackendResidue], pace: PaceReading = PaceReading()
+        residues: [BackendID: BackendResidue], pace: PaceReading = PaceReading(), aliveAt: Int64? = nil
     ) {
         self.fleet = fleet
         self.conditions = conditions
         self.drains = drains
         self.residues = residues
         self.pace = pace
+        self.aliveAt = aliveAt
+    }
+
+    /// How long no server has been there: what is shown is as old; nil if one is.
+    var silence: Duration? {
+        guard let moment = pace.moment, let aliveAt, moment - aliveAt > 60_000_000 else { return nil }
+        return .seconds((moment - aliveAt) / 1_000_000)
     }
 
     /// What is left of a drain, at the pace that it had since it began, all instances together; nil if it has hardly begun.
@@ -49,7 +58,17 @@ package enum StatusRenderer {
         var lines = [
             "revision \(status.fleet.revision), \(status.fleet.buckets.filter(\.isDeclared).count) buckets", "",
         ]
+        if let silence = status.silence {
+            lines.insert(
+                "No server has been there for \(silence.specText): nothing is reconciled, and what follows is as old.",
+                at: 1)
+        }
         lines += table(rows, numeric: [4, 5, 6, 7])
+        let left = status.fleet.buckets.filter { !$0.isServed }.map(\.name)
+        if !left.isEmpty {
+            let names = left.prefix(bucketsShownMax).joined(separator: ", ")
+            lines += ["", "not declared any more, objects kept: \(names)"]
+        }
         let made = status.fleet.buckets.filter { !$0.isDeclared && $0.owner != nil }
         if !made.isEmpty {
             let rows = made.map { [$0.name, $0.owner ?? ""] }

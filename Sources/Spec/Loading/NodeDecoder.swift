@@ -59,6 +59,9 @@ final class MappingDecoder {
 
     func has(_ name: String) -> Bool { entries.contains { $0.key == name } }
 
+    /// Not there, or null.
+    func isAbsent(_ name: String) -> Bool { node(name) == nil }
+
     func mapping(_ name: String) -> MappingDecoder? {
         node(name).flatMap { MappingDecoder($0, path: "\(path).\(name)", collector) }
     }
@@ -91,7 +94,8 @@ final class MappingDecoder {
 
     func required(_ name: String) -> String? {
         if let value = string(name) { return value }
-        if !has(name) { missing(name) }
+        // Of another type: that was said.
+        if isAbsent(name) { missing(name) }
         return nil
     }
 

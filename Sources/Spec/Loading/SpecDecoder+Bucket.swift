@@ -11,7 +11,7 @@ extension SpecDecoder {
             guard let mapping = MappingDecoder(node, path: "Bucket.spec.credentials", collector) else { continue }
             let key = mapping.required("accessKeyId")
             let secret = mapping.secret("secretAccessKey")
-            if secret == nil, !mapping.has("secretAccessKey") { mapping.missing("secretAccessKey") }
+            if secret == nil, mapping.isAbsent("secretAccessKey") { mapping.missing("secretAccessKey") }
             let access = mapping.choice("access", Access.self) ?? .readWrite
             let prefixes = mapping.strings("prefixes")
             mapping.finish()

@@ -53,7 +53,7 @@ struct SpecDecoder {
         let name = metadata?.required("name")
         let labels = labels(metadata)
         metadata?.finish()
-        if metadata == nil, !root.has("metadata") { root.missing("metadata") }
+        if metadata == nil, root.isAbsent("metadata") { root.missing("metadata") }
         guard let kindName = root.required("kind") else { return }
         guard let kind = Kind(rawValue: kindName) else {
             let hint = Spelling.nearest(kindName, Kind.allCases.map(\.rawValue)).map { "did you mean \($0)?" }
@@ -65,7 +65,7 @@ struct SpecDecoder {
             return
         }
         guard let spec = root.mapping("spec")?.renamed("\(kind.rawValue).spec") else {
-            if !root.has("spec") { root.missing("spec") }
+            if root.isAbsent("spec") { root.missing("spec") }
             return
         }
         defer { spec.finish() }
@@ -270,8 +270,8 @@ struct SpecDecoder {
         defer { mapping.finish() }
         let key = mapping.secret("accessKeyId")
         let secret = mapping.secret("secretAccessKey")
-        if key == nil, !mapping.has("accessKeyId") { mapping.missing("accessKeyId") }
-        if secret == nil, !mapping.has("secretAccessKey") { mapping.missing("secretAccessKey") }
+        if key == nil, mapping.isAbsent("accessKeyId") { mapping.missing("accessKeyId") }
+        if secret == nil, mapping.isAbsent("secretAccessKey") { mapping.missing("secretAccessKey") }
         guard let key, let secret else { return nil }
         return BackendCredentials(accessKeyID: key, secretAccessKey: secret)
     }
