@@ -75,10 +75,12 @@ extension PostgresCatalogStore: UploadLedger {
         return try PostgresCatalogStore.uploads(rows).first
     }
 
-    package func reserve(_ bytes: Int64, for id: UploadID) async throws(CatalogError) -> PartReservation {
-        let rows = try await write("SELECT reserve_part_v1($1,$2)", [.uuid(id.raw.uuid), .int8(bytes)])
+    package func reserve(_ bytes: Int64, for id: UploadID, keeping: Int) async throws(CatalogError) -> PartReservation {
+        let rows = try await write(
+            "SELECT outcome, dropped FROM reserve_part_v2($1,$2,$3)",
+            [.uuid(id.raw.uuid), .int8(bytes), .int4(Int32(keeping))])
         switch rows.text(0, 0) {
-        case "reserved": return .reserved
+        case "reserved": return .reserved(dropped: Set(rows.uuids(0, 1).map { CopyID(ID128($0)) }))
         case "noSuchUpload": return .noSuchUpload
         case "overQuota": return .overQuota
         case let other: throw .internalError(evidence: "reservation \(other)")

@@ -36,22 +36,37 @@ extension CatalogContract {
                 let usage = try await scene.usage("a")
                 return usage.writing.bytes.value
             }
-            try expectEqual(try await stores.uploads.reserve(100, for: intent.id), .reserved)
-            try expectEqual(try await stores.uploads.reserve(100, for: intent.id), .reserved)
-            try expectEqual(try await stores.uploads.reserve(51, for: intent.id), .overQuota)
+            try expectEqual(try await stores.uploads.reserve(100, for: intent.id, keeping: 2), .reserved(dropped: []))
+            try expectEqual(try await stores.uploads.reserve(100, for: intent.id, keeping: 2), .reserved(dropped: []))
+            try expectEqual(try await stores.uploads.reserve(51, for: intent.id, keeping: 2), .overQuota)
             try expectEqual(try await writing(), 200)
             let one = part(scene, 1, size: 100, on: copies)
             try expect(try await stores.uploads.record(one, of: intent.id, reserved: 100))
             try expectEqual(try await writing(), 200, "it was counted already")
-            try expectEqual(try await stores.uploads.reserve(-100, for: intent.id), .reserved, "given back")
+            try expectEqual(try await stores.uploads.reserve(-100, for: intent.id, keeping: 2), .reserved(dropped: []), "given back")
             try expectEqual(try await writing(), 100)
-            try expectEqual(try await stores.uploads.reserve(150, for: intent.id), .reserved)
+            try expectEqual(try await stores.uploads.reserve(150, for: intent.id, keeping: 2), .reserved(dropped: []))
             let again = part(scene, 1, size: 150, on: copies)
             try expect(try await stores.uploads.record(again, of: intent.id, reserved: 150))
             try expectEqual(try await writing(), 150, "a part that is sent again replaces the one before it")
             try expectEqual(try await scene.usage("b").writing.bytes.value, 150)
             _ = try await stores.uploads.abort(intent.id, object: intent.write.object)
-            try expectEqual(try await stores.uploads.reserve(1, for: intent.id), .noSuchUpload)
+            try expectEqual(try await stores.uploads.reserve(1, for: intent.id, keeping: 2), .noSuchUpload)
+        },
+        CatalogPromise("a backend without room for a part leaves the upload where enough others have it") { stores in
+            let scene = try await CatalogScene.open(stores, quotas: ["a": 250])
+            let (intent, copies) = try await begin(scene)
+            func reserve(_ bytes: Int64, keeping: Int) async throws -> PartReservation {
+                try await stores.uploads.reserve(bytes, for: intent.id, keeping: keeping)
+            }
+            try expectEqual(try await reserve(200, keeping: 2), .reserved(dropped: []))
+            try expectEqual(try await reserve(51, keeping: 2), .overQuota)
+            try expectEqual(try await reserve(51, keeping: 1), .reserved(dropped: [copies[0]]))
+            try expectEqual(try await scene.usage("a").writing, BackendUsage.Tally())
+            try expectEqual(try await scene.usage("b").writing.bytes.value, 251)
+            let upload = try unwrap(try await stores.uploads.find(intent.id, object: intent.write.object))
+            try expectEqual(upload.copies.map(\.copy), [copies[1]])
+            try expectEqual(try await scene.due(["a"]).map(\.mayArriveLate), [true])
         },
         CatalogPromise("an upload takes parts, completes once, and answers a repeated Complete alike") { stores in
             let scene = try await CatalogScene.open(stores)

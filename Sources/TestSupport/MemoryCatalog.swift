@@ -112,8 +112,8 @@ extension MemoryCatalog: UploadLedger {
     package func find(_ id: UploadID, object: ObjectName) async throws(CatalogError) -> Upload? {
         try run(.findUpload) { (tables) throws(CatalogError) in tables.find(id, object) }
     }
-    package func reserve(_ bytes: Int64, for id: UploadID) async throws(CatalogError) -> PartReservation {
-        try run(.reservePart) { (tables) throws(CatalogError) in try tables.reserve(bytes, for: id) }
+    package func reserve(_ bytes: Int64, for id: UploadID, keeping: Int) async throws(CatalogError) -> PartReservation {
+        try run(.reservePart) { (tables) throws(CatalogError) in try tables.reserve(bytes, for: id, keeping: keeping) }
     }
     package func record(_ part: UploadPart, of id: UploadID, reserved: Int64) async throws(CatalogError) -> Bool {
         try run(.recordPart) { (tables) throws(CatalogError) in try tables.record(part, of: id, reserved: reserved) }

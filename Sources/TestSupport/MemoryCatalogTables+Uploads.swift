@@ -63,15 +63,19 @@ extension CatalogTables {
             }, createdAt: row.createdAt)
     }
 
-    package mutating func reserve(_ bytes: Int64, for id: UploadID) throws(CatalogError) -> PartReservation {
+    package mutating func reserve(_ bytes: Int64, for id: UploadID, keeping: Int) throws(CatalogError)
+        -> PartReservation
+    {
         guard let row = uploads[id], row.state == .open else { return .noSuchUpload }
-        let growing = writing(id)
-        for one in growing where bytes > 0 {
-            guard let quota = backends[one.copy.backend]?.spec.quota else { continue }
-            if (usage[one.copy.backend]?.occupied.value ?? 0) + bytes > quota.value { return .overQuota }
-        }
-        for one in growing { try step(one.copy.id, to: .writing, bytes: max(0, one.bytes + bytes)) }
-        return .reserved
+        let all = writing(id)
+        let full = all.filter { one in
+            guard bytes > 0, let quota = backends[one.copy.backend]?.spec.quota else { return false }
+            return (usage[one.copy.backend]?.occupied.value ?? 0) + bytes > quota.value
+        }.map(\.copy.id)
+        guard full.isEmpty || all.count - full.count >= max(1, keeping) else { return .overQuota }
+        try drop(id, keeping: Set(all.map(\.copy.id)).subtracting(full))
+        for one in writing(id) { try step(one.copy.id, to: .writing, bytes: max(0, one.bytes + bytes)) }
+        return .reserved(dropped: Set(full))
     }
 
     package mutating func record(

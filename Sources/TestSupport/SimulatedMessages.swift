@@ -36,7 +36,7 @@ package enum CatalogCall: Sendable, Equatable {
     case createUpload(UploadIntent)
     case openUpload(UploadID, [CopyID: String])
     case findUpload(UploadID, ObjectName)
-    case reservePart(Int64, UploadID)
+    case reservePart(Int64, UploadID, keeping: Int)
     case recordPart(UploadPart, UploadID, reserved: Int64)
     case beginComplete(UploadID, ObjectName, [ChosenPart])
     case abortUpload(UploadID, ObjectName)

@@ -26,6 +26,7 @@ package enum SimulatedSight: String, Sendable, CaseIterable {
     case completeSeenByLooking
     case completeWithInvalidPart
     case backendLeftUpload
+    case fullBackendLeftUpload
     case uploadFinishedAtLast
     case partRefused
 

@@ -100,7 +100,8 @@ struct SimulatedPartSender: SimulatedActor {
         effects.flatMap { effect -> [SimulatedCall] in
             hasBody = false
             switch effect {
-            case .reserve(let bytes): return [.catalog(.reservePart(bytes, upload.id))]
+            case .reserve(let bytes, let keeping):
+                return [.catalog(.reservePart(bytes, upload.id, keeping: keeping))]
             case .send(let ids):
                 hasBody = true
                 _ = machine?.handle(.bodyRead(ContentDigests(etag: String(token))))
@@ -115,7 +116,7 @@ struct SimulatedPartSender: SimulatedActor {
                     number: number, attempt: attempt, size: simulatedSize, etag: digests.etag, checksums: [:],
                     backendETags: etags)
                 return [.catalog(.recordPart(part, upload.id, reserved: reserved))]
-            case .giveBack(let bytes): return [.catalog(.reservePart(-bytes, upload.id))]
+            case .giveBack(let bytes): return [.catalog(.reservePart(-bytes, upload.id, keeping: 0))]
             case .finish(let result):
                 self.result = result
                 return []
@@ -137,7 +138,7 @@ struct SimulatedPartSender: SimulatedActor {
             let effects = machine.start()
             self.machine = machine
             return run(effects)
-        case (.catalog(.reservePart(let bytes, _)), .catalog(let result)):
+        case (.catalog(.reservePart(let bytes, _, _)), .catalog(let result)):
             if bytes < 0 { return feed(.gaveBack) }
             switch result {
             case .success(.reservation(let reservation)): return feed(.reserved(reservation))

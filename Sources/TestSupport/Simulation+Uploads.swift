@@ -9,9 +9,10 @@ extension Simulation {
             if outcome.refused.values.contains(.overQuota) { see(.intentOverQuota) }
             return .intent(outcome)
         case .openUpload(let id, let opened): return .held(try tables.openUpload(id, opened))
-        case .reservePart(let bytes, let id):
-            let reservation = try tables.reserve(bytes, for: id)
+        case .reservePart(let bytes, let id, let keeping):
+            let reservation = try tables.reserve(bytes, for: id, keeping: keeping)
             if case .overQuota = reservation { see(.partOverQuota) }
+            if case .reserved(let dropped) = reservation, !dropped.isEmpty { see(.fullBackendLeftUpload) }
             return .reservation(reservation)
         case .recordPart(let part, let id, let reserved):
             let before = tables.find(id, model.object(id))?.copies.count ?? 0

@@ -106,9 +106,10 @@ package struct UploadDriver: Sendable {
             effects.removeFirst()
             switch effect {
             case .finish(let result): return result
-            case .reserve(let bytes):
+            case .reserve(let bytes, let keeping):
                 do throws(CatalogError) {
-                    effects += machine.handle(.reserved(try await uploads.reserve(bytes, for: upload.id)))
+                    effects += machine.handle(.reserved(
+                        try await uploads.reserve(bytes, for: upload.id, keeping: keeping)))
                 } catch {
                     effects += machine.handle(.reserveFailed(error))
                 }
@@ -129,7 +130,7 @@ package struct UploadDriver: Sendable {
                 }
             case .giveBack(let bytes):
                 // If this fails, too, the upload's end gives it back.
-                do throws(CatalogError) { _ = try await uploads.reserve(-bytes, for: upload.id) } catch {}
+                do throws(CatalogError) { _ = try await uploads.reserve(-bytes, for: upload.id, keeping: 0) } catch {}
                 effects += machine.handle(.gaveBack)
             }
         }

@@ -20,7 +20,7 @@ extension UploadProtocol {
 
         package enum Effect: Sendable, Equatable {
             /// Before the bytes leave, so that no backend is filled above its quota.
-            case reserve(Int64)
+            case reserve(Int64, keeping: Int)
             /// To all of these at once, each byte read once.
             case send([CopyID])
             case record([CopyID: String], ContentDigests, reserved: Int64)
@@ -36,7 +36,7 @@ extension UploadProtocol {
             case finished
         }
 
-        private let copies: [CopyID]
+        private var copies: [CopyID]
         private let size: Int64
         private let minAck: Int
         private let reserved: Int64
@@ -55,11 +55,13 @@ extension UploadProtocol {
             reserved = reserves ? max(0, size) : 0
         }
 
-        package mutating func start() -> [Effect] { reserved > 0 ? [.reserve(reserved)] : send() }
+        package mutating func start() -> [Effect] { reserved > 0 ? [.reserve(reserved, keeping: minAck)] : send() }
 
         package mutating func handle(_ event: Event) -> [Effect] {
             switch (stage, event) {
-            case (.reserving, .reserved(.reserved)): return send()
+            case (.reserving, .reserved(.reserved(let dropped))):
+                copies.removeAll { dropped.contains($0) }
+                return send()
             case (.reserving, .reserved(.noSuchUpload)): return finish(.noSuchUpload)
             case (.reserving, .reserved(.overQuota)):
                 return finish(

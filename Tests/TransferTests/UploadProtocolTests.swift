@@ -45,15 +45,15 @@ import Transfer
     private func sending(minAck: Int = 1, reserves: Bool = true) -> UploadProtocol.Part {
         var machine = UploadProtocol.Part(copies: [Self.a, Self.b], size: 10, minAck: minAck, reserves: reserves)
         _ = machine.start()
-        if reserves { _ = machine.handle(.reserved(.reserved)) }
+        if reserves { _ = machine.handle(.reserved(.reserved(dropped: []))) }
         _ = machine.handle(.bodyRead(Self.digests))
         return machine
     }
 
     @Test func `bytes are reserved before they leave, and become the part's own`() {
         var machine = UploadProtocol.Part(copies: [Self.a, Self.b], size: 10, minAck: 1, reserves: true)
-        #expect(machine.start() == [.reserve(10)])
-        #expect(machine.handle(.reserved(.reserved)) == [.send([Self.a, Self.b])])
+        #expect(machine.start() == [.reserve(10, keeping: 1)])
+        #expect(machine.handle(.reserved(.reserved(dropped: []))) == [.send([Self.a, Self.b])])
         #expect(machine.handle(.bodyRead(Self.digests)) == [])
         #expect(machine.handle(.stored(Self.a, etag: "x")) == [])
         #expect(
@@ -68,6 +68,12 @@ import Transfer
         #expect(
             machine.handle(.reserved(.overQuota))
                 == [.finish(.refused(.insufficientBackends(admitted: 0, required: 1, refusals: [.overQuota])))])
+    }
+
+    @Test func `a backend that was full when the bytes were reserved is not sent any`() {
+        var machine = UploadProtocol.Part(copies: [Self.a, Self.b], size: 10, minAck: 1, reserves: true)
+        _ = machine.start()
+        #expect(machine.handle(.reserved(.reserved(dropped: [Self.a]))) == [.send([Self.b])])
     }
 
     @Test func `too few answers: what was reserved is given back`() {

@@ -115,7 +115,9 @@ package protocol UploadLedger: Sendable {
     func find(_ id: UploadID, object: ObjectName) async throws(CatalogError) -> Upload?
     /// Before a part's bytes go to backends with a quota: reserves them on each, or, with a negative number, gives them back.
     /// What a crash leaves reserved counts until the upload ends.
-    func reserve(_ bytes: Int64, for id: UploadID) async throws(CatalogError) -> PartReservation
+    ///
+    /// - Parameter keeping: copies that must go on; where so many have room, those without are doomed and take no part any more
+    func reserve(_ bytes: Int64, for id: UploadID, keeping: Int) async throws(CatalogError) -> PartReservation
     /// Records the part for the copies in `backendETags`; copies of the upload that are missing there are doomed (their
     /// bytes may arrive late). False if the upload is not open. `reserved` bytes become the part's own.
     func record(_ part: UploadPart, of id: UploadID, reserved: Int64) async throws(CatalogError) -> Bool
@@ -132,9 +134,10 @@ package protocol UploadLedger: Sendable {
 }
 
 package enum PartReservation: Sendable, Equatable {
-    case reserved
+    /// Without these, whose backends have no room.
+    case reserved(dropped: Set<CopyID>)
     case noSuchUpload
-    /// Some backend of the upload has no room for it.
+    /// Too few backends of the upload have room for it.
     case overQuota
 }
 

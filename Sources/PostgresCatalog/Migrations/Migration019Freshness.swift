@@ -146,6 +146,41 @@ enum Migration019Freshness {
             RETURN QUERY SELECT * FROM doom_v3(p_copy, p_version, coalesce(factor_now, p_factor), p_counted, p_grace_ms, p_ceiling);
         END $$;
 
+        -- Copies without room leave the upload where p_keeping others have it; the others are reserved on as before.
+        CREATE FUNCTION reserve_part_v2(p_upload uuid, p_bytes bigint, p_keeping int)
+        RETURNS TABLE (outcome text, dropped uuid[]) LANGUAGE plpgsql AS $$
+        DECLARE
+            one record;
+            roomy uuid[] := '{}';
+            gone uuid[] := '{}';
+        BEGIN
+            IF p_bytes > 0 THEN
+                PERFORM 1 FROM upload WHERE id = p_upload FOR NO KEY UPDATE;
+                PERFORM 1 FROM upload WHERE id = p_upload AND state = 'open';
+                IF NOT FOUND THEN RETURN QUERY SELECT 'noSuchUpload', gone; RETURN; END IF;
+                PERFORM 1 FROM copy WHERE upload_id = p_upload ORDER BY id FOR NO KEY UPDATE;
+                FOR one IN
+                    SELECT c.id AS copy, b.id, b.quota FROM copy c JOIN backend b ON b.id = c.backend_id
+                    WHERE c.upload_id = p_upload AND c.state = 'writing' ORDER BY b.id
+                LOOP
+                    -- As intents do where the end is near: the stripes do not show what others are about to reserve.
+                    IF occupied(one.id) + p_bytes > one.quota - greatest(one.quota / 10, 67108864) THEN
+                        PERFORM pg_advisory_xact_lock(7003, one.id);
+                        IF occupied(one.id) + p_bytes > one.quota THEN
+                            gone := gone || one.copy;
+                            CONTINUE;
+                        END IF;
+                    END IF;
+                    roomy := roomy || one.copy;
+                END LOOP;
+                IF cardinality(gone) > 0 THEN
+                    IF cardinality(roomy) < greatest(1, p_keeping) THEN RETURN QUERY SELECT 'overQuota', '{}'::uuid[]; RETURN; END IF;
+                    PERFORM apply_usage(drop_upload_copies(ARRAY[p_upload], roomy));
+                END IF;
+            END IF;
+            RETURN QUERY SELECT reserve_part_v1(p_upload, p_bytes), gone;
+        END $$;
+
         -- As accept_v3 answers, without accepting.
         CREATE FUNCTION verdict_v1(p_digest text, p_rollback boolean, p_names text[], p_states text[])
         RETURNS TABLE (outcome text, number bigint, detail text) LANGUAGE plpgsql STABLE AS $$
