@@ -43,7 +43,9 @@ extension CatalogContract {
             let one = part(scene, 1, size: 100, on: copies)
             try expect(try await stores.uploads.record(one, of: intent.id, reserved: 100))
             try expectEqual(try await writing(), 200, "it was counted already")
-            try expectEqual(try await stores.uploads.reserve(-100, for: intent.id, keeping: 2), .reserved(dropped: []), "given back")
+            try expectEqual(
+                try await stores.uploads.reserve(-100, for: intent.id, keeping: 2), .reserved(dropped: []), "given back"
+            )
             try expectEqual(try await writing(), 100)
             try expectEqual(try await stores.uploads.reserve(150, for: intent.id, keeping: 2), .reserved(dropped: []))
             let again = part(scene, 1, size: 150, on: copies)

@@ -108,8 +108,9 @@ package struct UploadDriver: Sendable {
             case .finish(let result): return result
             case .reserve(let bytes, let keeping):
                 do throws(CatalogError) {
-                    effects += machine.handle(.reserved(
-                        try await uploads.reserve(bytes, for: upload.id, keeping: keeping)))
+                    effects += machine.handle(
+                        .reserved(
+                            try await uploads.reserve(bytes, for: upload.id, keeping: keeping)))
                 } catch {
                     effects += machine.handle(.reserveFailed(error))
                 }

@@ -74,6 +74,7 @@ struct ServeCommand {
             group.addTask { await self.reconcile(.control, runtime, state, snapshots) }
             group.addTask { await self.reconcile(.movement, runtime, state, snapshots) }
             group.addTask { await self.reconcile(.drains, runtime, state, snapshots) }
+            group.addTask { await self.reconcile(.verification, runtime, state, snapshots) }
             group.addTask { await self.refresh(state, snapshots) }
             group.addTask { await self.watch(state, since: seen) }
             while let signal = await signals.next() {
@@ -228,7 +229,9 @@ struct ServeCommand {
             }
             if isBusy { continue }
             let deadline = SystemClock.elapsed() + state.desired.fleet.reconcileInterval
-            while SystemClock.elapsed() < deadline, state.generation == generation, state.steps(besides: scope) == steps
+            // What others do is nothing to verify.
+            while SystemClock.elapsed() < deadline, state.generation == generation,
+                scope == .verification || state.steps(besides: scope) == steps
             {
                 let left = min(deadline - SystemClock.elapsed(), .milliseconds(200))
                 do throws(CancellationError) { try await EventLoop.sleep(for: max(left, .milliseconds(1))) } catch {

@@ -204,7 +204,7 @@ extension Executor {
             let result = await mover.copy(
                 claimed, from: sources, to: target, token: token, readGrace: pass.safety.readGrace,
                 resuming: target == progress?.candidate.backend ? progress : nil,
-                pace: lane?.pace ?? MovePace { _ in !pass.time.isCutShort })
+                pace: lane?.pace ?? MovePace { _ in !pass.time.isCutShort && !pass.isLong })
             if let end = WorkResult(end: result, moved: moved) { return end }
             moved += 1
         }

@@ -124,12 +124,14 @@ package struct Executor: Sendable {
         var outcome = PassOutcome()
         if plan.isSuspended { return outcome }
         let pass = MovementPass(planner: planner, desired: desired, observed: observed, time: time)
-        if scope != .drains { try await repair(pass, &outcome) }
-        if scope != .movement { try await drain(pass, &outcome) }
-        if scope == .drains { return outcome }
-        if trims, observed.mayDestroy { try await trim(pass, &outcome) }
-        try await rebalance(pass, plan, &outcome)
-        try await scrub(pass, &outcome)
+        func includes(_ part: PassScope) -> Bool { scope == part || scope == .whole }
+        if includes(.movement) { try await repair(pass, &outcome) }
+        if includes(.drains) { try await drain(pass, &outcome) }
+        if includes(.movement) {
+            if trims, observed.mayDestroy { try await trim(pass, &outcome) }
+            try await rebalance(pass, plan, &outcome)
+        }
+        if includes(.verification) { try await scrub(pass, &outcome) }
         return outcome
     }
 

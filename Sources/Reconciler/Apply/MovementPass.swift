@@ -42,6 +42,9 @@ struct MovementPass: Sendable {
     /// What was seen at the beginning may have gone since.
     var isOld: Bool { time.now - readAt > .seconds(60) }
 
+    /// A large object that is made anew pauses between two of its parts, so that others come to their turn; it is gone on with.
+    var isLong: Bool { time.now - readAt > .seconds(600) }
+
     func isOpen(_ window: DailyWindow?) -> Bool {
         guard let window, let moment = observed.pace.moment else { return true }
         return window.contains(moment + (time.now - readAt).microseconds)

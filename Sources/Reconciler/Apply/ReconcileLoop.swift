@@ -19,10 +19,12 @@ package enum ConvergenceOutcome: Sendable, Equatable {
 package enum PassScope: Sendable, CaseIterable {
     /// Markers, phases, deletion, inventory and status: short.
     case control
-    /// Repair, surplus, rebalancing, verification.
+    /// Repair, surplus, rebalancing.
     case movement
     /// What leaves draining backends, at the pace that is set for it: nothing that is missing waits for that.
     case drains
+    /// Reading copies to see whether they are intact, which may take hours for one of them.
+    case verification
     /// All of them, one after the other.
     case whole
 }
@@ -45,8 +47,10 @@ package struct ReconcileLoop: Sendable {
     private let hasLooked = Shared(false)
     private let errors = Shared(0)
     private let groups = Shared<GroupsReading?>(nil)
+    private let probes = Shared<ProbesReading?>(nil)
     private let liveCopies = Shared<[BackendID: LiveReading]>([:])
     private static let epochsPauseMax: Duration = .seconds(600)
+    private static let probesAgeMax: Duration = .seconds(30)
     private static let trimPauseMax: Duration = .seconds(600)
 
     /// - Parameters:
@@ -80,7 +84,8 @@ package struct ReconcileLoop: Sendable {
         do throws(CatalogError) {
             switch scope {
             case .control: return try await pass(desired, revision, specProblem, moves: false, isInterrupted)
-            case .movement, .drains: return try await movement(desired, revision, scope, time(isInterrupted))
+            case .movement, .drains, .verification:
+                return try await movement(desired, revision, scope, time(isInterrupted))
             case .whole: return try await pass(desired, revision, specProblem, moves: true, isInterrupted)
             }
         } catch {
@@ -141,7 +146,7 @@ package struct ReconcileLoop: Sendable {
     private func movement(
         _ desired: DesiredState, _ revision: Int64, _ scope: PassScope, _ time: PassTime
     ) async throws(CatalogError) -> (plan: Plan, outcome: PassOutcome)? {
-        let observed = try await observe(desired, readsEpochs: false, countsAnew: false)
+        let observed = try await observe(desired, readsEpochs: false, countsAnew: false, isControl: false)
         guard observed.fleet.revision == revision else { return nil }
         let planner = FleetPlanner(desired: desired, observed: observed)
         let plan = planner.plan()
@@ -177,14 +182,32 @@ package struct ReconcileLoop: Sendable {
     }
 
     private func observe(
-        _ desired: DesiredState, readsEpochs: Bool, countsAnew: Bool
+        _ desired: DesiredState, readsEpochs: Bool, countsAnew: Bool, isControl: Bool = true
     ) async throws(CatalogError) -> ObservedState {
         let groups = try await groups(desired, countsAnew: countsAnew)
-        let observed = try await observer.observe(readsEpochs: readsEpochs, groups: groups)
+        let known = readsEpochs || isControl ? [:] : knownProbes(desired)
+        let observed = try await observer.observe(readsEpochs: readsEpochs, groups: groups, known: known)
+        if known.isEmpty {
+            let reading = ProbesReading(probes: observed.probes, desired: desired, takenAt: elapsed())
+            probes.update { $0 = reading }
+        }
         // Who has not answered is asked again, and the others with it.
         let isWhole = observed.fleet.backends.allSatisfy { observed.markedEpochs[$0.name] != nil }
         if readsEpochs, !isWhole { lastEpochs.update { $0 = nil } }
         return observed
+    }
+
+    /// What the loops of one server find by asking a backend they tell each other: some backends count requests.
+    private struct ProbesReading: Sendable {
+        let probes: [BackendID: ProbeResult]
+        let desired: DesiredState
+        let takenAt: Duration
+    }
+
+    private func knownProbes(_ desired: DesiredState) -> [BackendID: ProbeResult] {
+        let ageMax = min(desired.fleet.reconcileInterval * 2, ReconcileLoop.probesAgeMax)
+        guard let last = probes.current, last.desired == desired, elapsed() - last.takenAt < ageMax else { return [:] }
+        return last.probes
     }
 
     private struct LiveReading: Sendable {

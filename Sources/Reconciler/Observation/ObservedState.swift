@@ -111,8 +111,9 @@ package struct Observer: Sendable {
     /// - Parameters:
     ///   - readsEpochs: whether the backends are asked for their newest epoch, which costs a listing of each
     ///   - groups: what was counted before; nil: it is counted now
+    ///   - known: what was found a moment ago: these backends are not asked again
     package func observe(
-        readsEpochs: Bool = true, groups counted: [CopyGroup]? = nil
+        readsEpochs: Bool = true, groups counted: [CopyGroup]? = nil, known: [BackendID: ProbeResult] = [:]
     ) async throws(CatalogError) -> ObservedState {
         let fleet = try await ledger.snapshot()
         let groups: [CopyGroup]
@@ -120,14 +121,15 @@ package struct Observer: Sendable {
         var residues: [BackendID: BackendResidue] = [:]
         for backend in fleet.backends { residues[backend.id] = try await ledger.residue(backend.id) }
         let drains = try await ledger.drains()
-        let answers = await probe(fleet, readsEpochs: readsEpochs)
+        let answers = await probe(
+            fleet.backends.filter { known[$0.id] == nil }, readsEpochs: readsEpochs)
         var marked: [String: [Epoch]] = [:]
         for record in fleet.backends { marked[record.name] = answers[record.id]?.epochs }
         // Read behind the markers: what was raised in between is not newer than the catalog.
         var observed = ObservedState(
             fleet: fleet, groups: groups, residues: residues,
             drains: Dictionary(drains.map { ($0.backend, $0) }) { first, _ in first },
-            probes: answers.mapValues(\.result),
+            probes: known.merging(answers.mapValues(\.result)) { _, new in new },
             safeguard: try await ledger.safeguard(markers: marked.values.flatMap { $0 }), markedEpochs: marked,
             pace: try await ledger.pace())
         observed.rebalance = try await ledger.rebalance()
@@ -139,11 +141,11 @@ package struct Observer: Sendable {
         return observed
     }
 
-    private func probe(_ fleet: FleetSnapshot, readsEpochs: Bool) async -> [BackendID: ProbeAnswer] {
+    private func probe(_ backends: [BackendRecord], readsEpochs: Bool) async -> [BackendID: ProbeAnswer] {
         let readers = readers()
         let withinLimit = withinLimit
         return await withTaskGroup(of: (BackendID, ProbeAnswer).self) { group in
-            for record in fleet.backends {
+            for record in backends {
                 guard let reader = readers[record.id] else { continue }
                 switch reader {
                 case .failure(let problem):
