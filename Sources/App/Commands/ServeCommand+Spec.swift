@@ -81,6 +81,7 @@ extension ServeCommand {
     ///
     /// - Returns: false if the files are to be read once more, since another instance was faster
     private func propose(_ spec: LoadedSpec, _ state: ServeState, because cause: String) async -> Bool {
+        await rebase(state)
         let before = state.proposals
         let isNew = spec.digest != before.digest
         let parent = isNew ? before.conflict ?? before.base : before.base
@@ -131,6 +132,19 @@ extension ServeCommand {
         state.specProblem = SpecProblem(.staleSpec, message)
         instance.logger.error("the spec files are not what is in force", [("revision", .int(revision))])
         await report(state, .staleSpec, message)
+    }
+
+    /// Where what the files said before is in force by now, accepted by whomever, an edit of them is one of that revision.
+    private func rebase(_ state: ServeState) async {
+        do throws(CatalogError) {
+            let fleet = try await instance.catalog.snapshot()
+            guard fleet.digest == state.proposals.digest else { return }
+            state.proposals.base = fleet.revision
+            state.proposals.conflict = nil
+        } catch {
+            // The proposal meets the same.
+            return
+        }
     }
 
     func report(_ state: ServeState, _ reason: Reason, _ message: String) async {
