@@ -17,7 +17,8 @@ import Testing
 
     private func eventuallyAccepted(_ isAccepted: Bool, _ fleet: Fleet) async throws {
         _ = try await eventually("SpecAccepted is \(isAccepted)", within: .seconds(30)) {
-            let status = try await fleet.sql("SELECT status FROM condition WHERE kind = 'fleet' AND type = 'SpecAccepted'")
+            let status = try await fleet.sql(
+                "SELECT status FROM condition WHERE kind = 'fleet' AND type = 'SpecAccepted'")
             return status == (isAccepted ? "True" : "False") ? true : nil
         }
     }
