@@ -1,9 +1,14 @@
 import Foundation
+import Glibc
 import Testing
 
 /// A disk that answers nothing at all, as a dead network mount does: a FUSE mount whose process is stopped.
 @Suite("A disk that hangs", .serialized) struct HangingDiskTests {
-    private static let hasFUSE = FileManager.default.fileExists(atPath: "/dev/fuse")
+    private static let unmounter = ["/usr/bin/fusermount3", "/usr/bin/fusermount"].first {
+        FileManager.default.isExecutableFile(atPath: $0)
+    }
+    /// Not in every container.
+    private static let hasFUSE = access("/dev/fuse", R_OK | W_OK) == 0 && unmounter != nil
 
     private func isIdentified(_ name: String, _ fleet: Fleet) async throws -> Bool {
         let row = "SELECT status FROM condition WHERE kind = 'backend' AND name = '\(name)' AND type = 'Identified'"
@@ -18,12 +23,12 @@ import Testing
         }
         let log = fleet.folder.path + "/mount.log"
         let mount = try Subprocess(
-            ["rclone", "mount", source, path, "--vfs-cache-mode", "full", "--cache-dir", fleet.folder.path + "/cache"],
+            [Fleet.tools + "/rclone", "mount", source, path, "--vfs-cache-mode", "full", "--cache-dir", fleet.folder.path + "/cache"],
             environment: fleet.environment.merging(["PATH": "/usr/bin:/bin"]) { _, new in new }, output: log,
             errors: log)
         func end() async throws {
             mount.signal(SIGCONT)
-            _ = try await Subprocess.run(["fusermount", "-uz", path])
+            _ = try await Subprocess.run([HangingDiskTests.unmounter ?? "", "-uz", path])
             mount.signal(SIGTERM)
             try await mount.waitForExit()
         }
