@@ -177,10 +177,10 @@ enum Command: String, CaseIterable, Sendable {
             """
         case .rebalance:
             """
-            Moves copies from full backends to empty ones until they are as even as whole objects allow, together with whoever
-            else is at it, and ends with what has moved. It waits while copies are missing or a backend drains. With --dry-run it
-            prints what would move; with --cancel it ends what was asked for before. 'sluice serve' does this by itself where
-            rebalance.threshold is in the spec.
+            Moves copies from full backends to empty ones, together with whoever else is at it, and ends with what has moved. No
+            backend is moved beyond the mean, so large objects may keep the fleet uneven. Needs routing: spread, and waits while
+            copies are missing or a backend drains. With --dry-run it prints what would move; with --cancel it ends what was
+            asked for before. 'sluice serve' does this by itself where rebalance.threshold is in the spec.
             """
         case .scrub:
             """

@@ -2,7 +2,7 @@
 enum ExitCode: Int32, Sendable {
     case ok = 0
     case failure = 1
-    /// Only with `--detailed-exitcode`.
+    /// Of a dry run with `--detailed-exitcode`, and of `diff`.
     case changesPending = 2
     case blocked = 3
     /// The spec is stale, or another instance accepted a different one.

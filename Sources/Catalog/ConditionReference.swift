@@ -12,8 +12,13 @@ package struct ConditionReference: Sendable, Equatable {
 extension ConditionType {
     package var reference: ConditionReference {
         switch self {
-        case .ready: ConditionReference("takes reads and writes", "see its reason")
-        case .reconciling: ConditionReference("copies are on the move", "wait; `sluice status` shows how far")
+        case .ready:
+            ConditionReference(
+                "a backend takes reads and writes; nothing keeps the fleet's objects from having their copies",
+                "see its reason")
+        case .reconciling:
+            ConditionReference(
+                "a drain is under way, or a removal is verified", "wait; `sluice status` shows how far a drain is")
         case .stalled: ConditionReference("nothing moves, and why is known", "do what the message says")
         case .reachable: ConditionReference("the backend answers", "check endpoint and network")
         case .credentialsValid: ConditionReference("the credentials are accepted", "check secrets and permissions")
@@ -28,12 +33,15 @@ extension ConditionType {
             ConditionReference(
                 "no copy and no upload is left but names that wait out late writes", "wait; the reason says for what")
         case .safeToRemove: ConditionReference("nothing at all is stored", "set `state: removed` with `purge: true`")
-        case .deletesHealthy: ConditionReference("deletions succeed", "see the log; they are retried for ever")
+        case .deletesHealthy:
+            ConditionReference(
+                "a backend's deletions succeed; nothing holds back those of the fleet",
+                "see its reason; deletions that failed are retried for ever")
         case .undeclared:
             ConditionReference(
                 "it is not in the files: read, never written, never purged",
                 "declare it again, also with `state: removed`")
-        case .specAccepted: ConditionReference("a spec is in force", "`sluice validate`")
+        case .specAccepted: ConditionReference("the files are what is in force", "`sluice validate`, `sluice diff`")
         }
     }
 }
@@ -53,9 +61,11 @@ extension Reason {
         case .secretUnresolved: ConditionReference("a referenced secret cannot be read", "provide the variable or file")
         case .identityConfirmed: ConditionReference("the marker matches", "nothing")
         case .identityMismatch:
-            ConditionReference("the marker is missing or another", "the backend is frozen: bring the right one back")
+            ConditionReference(
+                "the marker is missing or another: the backend is frozen",
+                "bring the right one back; after `replication.repairDelay` its copies are made anew elsewhere")
         case .converged: ConditionReference("nothing is left to do", "nothing")
-        case .repairing: ConditionReference("missing copies are being made", "wait")
+        case .repairing: ConditionReference("not used; copies that are missing are `UnderReplicated`", "nothing")
         case .draining: ConditionReference("copies leave", "wait, or set `state: active`")
         case .drainStarted: ConditionReference("a drain began", "nothing")
         case .drainCancelled: ConditionReference("a drain was called off", "nothing")
@@ -117,12 +127,14 @@ extension Reason {
                 "nothing, they are made anew; if it comes again, look at the backend")
         case .catalogRewound:
             ConditionReference(
-                "Postgres was restored, promoted or replaced, or a backend has an epoch's marker that the catalog has not reached: commits may be lost",
+                "Postgres was restored, promoted or replaced, or a backend has an epoch's marker or an object that the catalog cannot know: commits may be lost",
                 "nothing is dropped or deleted; see docs/operations/README.md, then `sluice confirm-catalog TOKEN`")
         case .specAccepted: ConditionReference("a revision is in force", "nothing")
         case .specRejected: ConditionReference("the files are invalid; the accepted spec stays", "`sluice validate`")
         case .staleSpec:
-            ConditionReference("the files were accepted before and superseded", "`--allow-rollback`, or change them")
+            ConditionReference(
+                "the files were accepted before and superseded, or another spec was accepted in place of the one that they come from",
+                "`sluice diff` shows it; change the files, or `sluice reconcile --allow-rollback`")
         case .suspended: ConditionReference("suspend is true", "set it to false")
         }
     }

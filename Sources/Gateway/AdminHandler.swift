@@ -8,7 +8,7 @@ package struct Readiness: Sendable, Equatable {
     package var isReady: Bool { reasons.isEmpty }
 }
 
-/// The second listener: `/healthz` (the process runs), `/readyz` (the database answers, a spec is accepted), `/metrics`.
+/// The second listener: `/healthz` (the process runs), `/readyz` (the database answers, a spec is accepted), `/v1/status`, `/metrics`.
 package struct AdminHandler: RequestHandler {
     private let metrics: Metrics
     private let readiness: @Sendable () async -> Readiness

@@ -31,7 +31,8 @@ package enum AdoptionOutcome: Sendable, Equatable {
     case adopted(copies: Int)
     /// The catalog has the version; it lacked these copies.
     case copiesAdded(Int)
-    /// The key has a newer version, or this one was replaced or deleted as far as the catalog knows.
+    /// The key has a newer version, or one that was acknowledged after this one had begun, or this one was replaced or deleted as far
+    /// as the catalog knows.
     case outdated
     /// The catalog has the version with another size or ETag.
     case differs
@@ -44,7 +45,7 @@ package enum AdoptionOutcome: Sendable, Equatable {
 package protocol AdoptionLedger: Sendable {
     /// A version that was committed as far as the catalog knows; nil: it knows nothing of it, or no more than that it was begun.
     func known(_ version: VersionID) async throws(CatalogError) -> Version?
-    /// The object's orphans become live copies of a committed version, which becomes current unless its key has a newer one. Ids of
-    /// versions are ordered by their time.
+    /// The object's orphans become live copies of a committed version, which becomes current unless its key has a newer one, or one
+    /// that was acknowledged after it had begun. Ids of versions are ordered by their time, by the clocks of gateways.
     func adopt(_ adoption: Adoption) async throws(CatalogError) -> AdoptionOutcome
 }

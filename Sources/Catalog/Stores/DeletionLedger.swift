@@ -31,12 +31,13 @@ package protocol DeletionLedger: Sendable {
     /// Ends the claim; rows that became `gone` are removed later.
     func settle(_ copy: CopyID, token: LeaseToken, _ result: DeletionResult) async throws(CatalogError)
     /// Dooms `writing` copies whose lease ran out (late arrivals possible), and versions that never committed. Uploads'
-    /// copies are left alone, and copies in parts on a backend that takes copies: for a quarter of an hour, and for a day while a
-    /// backend with a copy drains. Returns how many.
+    /// copies are left alone, and so are copies in parts that somebody will go on with, on a backend that takes copies: for a
+    /// quarter of an hour while their version has too few sound copies, for a day while a backend with a copy drains. Writes
+    /// from before a silence of the catalog end without a deletion. Returns how many.
     func reapExpiredWrites(limit: Int) async throws(CatalogError) -> Int
     /// Removes `gone` rows and versions and objects that nothing refers to any more. Returns how many rows went.
     func forgetGone(limit: Int) async throws(CatalogError) -> Int
-    /// Aborts uploads that have touched a draining or retiring backend for longer than the grace, and those older than
-    /// `maxAge`. Returns how many.
+    /// Aborts uploads with a copy on a backend that has drained for longer than the grace, and those that were created `maxAge` ago
+    /// or before. Where Complete has begun, both count from then, too. Returns how many.
     func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) async throws(CatalogError) -> Int
 }

@@ -122,7 +122,7 @@ package protocol InventoryLedger: Sendable {
     func beginInventory(_ backend: BackendID, interval: Duration, token: LeaseToken, lease: Duration)
         async throws(CatalogError) -> InventoryPosition?
     /// Records the names that no row names as orphans, forgets those of the page's range that are not there any more or have a row,
-    /// and moves on. nil if the lease was lost; else how many new orphans there are, and where the round stands.
+    /// and moves on. nil if the lease was lost; else how many new orphans there are.
     func record(_ page: InventoryPage, lease: Duration) async throws(CatalogError) -> Int?
     /// Objects that were first seen at least `quarantine` ago and again in a later round; oldest first. Not uploads: they say
     /// nothing about themselves, so that nobody knows whose they are.

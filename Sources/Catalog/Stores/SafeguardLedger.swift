@@ -117,7 +117,9 @@ package protocol SafeguardLedger: Sendable {
     func lifetimes() async throws(CatalogError) -> [CatalogLifetime]
     /// The epoch, raised if it was last raised at least `minAge` ago, and durable; nil while the reconciler is held back.
     func raiseEpoch(minAge: Duration) async throws(CatalogError) -> Epoch?
-    /// From now on nothing is doomed by the reconciler and nothing is deleted. A halt that stands stays, with its token.
+    /// From now on nothing is doomed by the reconciler and nothing is deleted. A halt that stands stays, with its token. With a new
+    /// one all `writing` rows end without a deletion, so that writes under way fail, and all open uploads end: what was being
+    /// written at the catalog's moment cannot be told from them. What clients delete is remembered until the confirmation.
     func halt(_ evidence: String, newestEpoch: Int64) async throws(CatalogError)
     /// Ends the halt that has this token: the epoch goes behind every marker that was seen, the database is the
     /// recorded one, and the times before now count as known. False if no halt has it.

@@ -114,7 +114,8 @@ package struct Executor: Sendable {
         return outcome
     }
 
-    /// What moves and reads objects, for as long as `time` says: repair, drains, surplus, verification.
+    /// What moves and reads objects, for as long as `time` says: repair, drains, surplus, rebalancing, verification; of these what
+    /// is in `scope`.
     ///
     /// - Parameter trims: whether surplus copies are looked for, which reads a whole bucket where few of them are due
     package func move(

@@ -23,7 +23,7 @@ package struct ReconcilerLimits: Sendable {
     package var workBackoffMax: Duration = .seconds(600)
     /// Before a version that nothing can be done for is looked at again; sooner if the fleet changes.
     package var workPause: Duration = .seconds(30)
-    /// An upload that nobody touched for so long is aborted.
+    /// An upload is aborted so long after it was created, however busy it is; one whose Complete has begun, so long after that.
     package var uploadAgeMax: Duration = .seconds(7 * 24 * 3600)
     /// Pages of 1,000 names that one pass looks through on each backend; the next goes on there.
     package var inventoryPages = 20

@@ -30,7 +30,7 @@ package enum RebalancePlanner {
 
     /// - Parameters:
     ///   - usage: of the backends
-    ///   - threshold: how far apart the utilisations may be, as a share of 1; 0: as even as can be
+    ///   - threshold: how far apart the utilisations may be, as a share of 1; 0: whatever lies beyond the mean moves
     package static func plan(
         standings: [BackendStanding], usage: [BackendID: BackendUsage], groups: [CopyGroup], threshold: Double
     ) -> RebalancePlan {

@@ -75,7 +75,8 @@ package enum SpecReference {
         replication("Fleet", factor: "2", ack: "min(2, factor)", minAck: "1") + [
             SpecField(
                 "Fleet", "replication.repairDelay", .duration, "10m",
-                "how long a backend may be unreachable before its copies are made anew, those of all buckets"),
+                "how long a backend may be out of use, for whatever reason, before its copies are made anew, those of all buckets"
+            ),
             SpecField(
                 "Fleet", "routing", .choice(["spread", "pack"]), "spread",
                 "`spread`: the least utilised backend first; `pack`: the first by name that has room"),
