@@ -54,7 +54,7 @@ let package = Package(
         pure("S3Client", ["S3", "HTTP", "Transport", "Crypto", "Telemetry"]),
         edge("FileStore", ["S3", "HTTP", "Crypto", "EventLoop", "CLinux"]),
         pure("Transfer", ["Catalog", "S3", "HTTP", "Crypto", "Spec"]),
-        pure("Reconciler", ["Transfer", "Catalog", "S3", "HTTP", "Spec", "Telemetry"]),
+        pure("Reconciler", ["Transfer", "Catalog", "S3", "HTTP", "Crypto", "Spec", "Telemetry"]),
         pure("Gateway", ["Transfer", "Catalog", "S3", "HTTP", "Crypto", "Spec", "Telemetry"]),
         edge(
             "App",

@@ -10,8 +10,8 @@ import Transfer
 struct SystemIdentifiers: IdentifierSource {
     /// UUIDv7 (RFC 9562 §5.7): 48 bits of milliseconds, version and variant, 74 random bits.
     private func timeOrdered() -> ID128 {
-        let milliseconds =
-            UInt64(bitPattern: SystemClock.now().seconds) * 1000 + UInt64(SystemClock.now().nanoseconds / 1_000_000)
+        let now = SystemClock.now()
+        let milliseconds = UInt64(bitPattern: now.seconds) * 1000 + UInt64(now.nanoseconds / 1_000_000)
         let random = SystemRandom.bytes(10)
         let a = UInt64(random[0]) << 8 | UInt64(random[1])
         let b = random[2...].reduce(0) { $0 << 8 | UInt64($1) }

@@ -95,7 +95,6 @@ package enum Reason: String, Sendable, CaseIterable {
     case identityMismatch = "IdentityMismatch"
     // Movement
     case converged = "Converged"
-    case repairing = "Repairing"
     case draining = "Draining"
     case drainStarted = "DrainStarted"
     case drainCancelled = "DrainCancelled"

@@ -65,7 +65,6 @@ extension Reason {
                 "the marker is missing or another: the backend is frozen",
                 "bring the right one back; after `replication.repairDelay` its copies are made anew elsewhere")
         case .converged: ConditionReference("nothing is left to do", "nothing")
-        case .repairing: ConditionReference("not used; copies that are missing are `UnderReplicated`", "nothing")
         case .draining: ConditionReference("copies leave", "wait, or set `state: active`")
         case .drainStarted: ConditionReference("a drain began", "nothing")
         case .drainCancelled: ConditionReference("a drain was called off", "nothing")

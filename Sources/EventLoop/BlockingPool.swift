@@ -105,6 +105,7 @@ package final class BlockingPool: Sendable {
     }
 
     private let queue: Queue
+    private let watch = WaitWatch()
     private let threads = Mutex<[pthread_t]>([])
     /// For so long `stop` waits for a job that does not end: a disk may hang for ever.
     private static let stopPatience: Int = 5
@@ -159,15 +160,19 @@ package final class BlockingPool: Sendable {
         return try await run(waiter, work)
     }
 
-    /// As `run`, for work that changes nothing: when the task is cancelled the caller goes on, and the work ends unheard on its thread.
-    package func runUnlessCancelled<Answer: Sendable>(
-        _ work: @escaping @Sendable () -> Answer
+    /// As `run`, for work that may hang: behind `limit`, or when the task is cancelled if it may then be left alone, the caller goes on,
+    /// and the work ends unheard on its thread.
+    package func run<Answer: Sendable>(
+        within limit: Duration, endsWhenCancelled: Bool, _ work: @escaping @Sendable () -> Answer
     ) async throws(WaitError) -> Answer {
-        try await run(Waiter(), work)
+        let waiter = Waiter()
+        let id = watch.watch(waiter, until: .now + limit)
+        defer { watch.forget(id) }
+        return try await run(waiter, endsWhenCancelled: endsWhenCancelled, work)
     }
 
     private func run<Answer: Sendable>(
-        _ waiter: Waiter, _ work: @escaping @Sendable () -> Answer
+        _ waiter: Waiter, endsWhenCancelled: Bool = true, _ work: @escaping @Sendable () -> Answer
     ) async throws(WaitError) -> Answer {
         let answer = AnswerBox<Answer>()
         let isQueued = push {
@@ -179,7 +184,7 @@ package final class BlockingPool: Sendable {
         let outcome = await withTaskCancellationHandler {
             await waiter.wait()
         } onCancel: {
-            waiter.resume(.cancelled)
+            if endsWhenCancelled { waiter.resume(.cancelled) }
         }
         guard outcome == .ready, let value = answer.value.withLock({ $0 }) else {
             throw outcome == .cancelled ? .cancelled : .timedOut

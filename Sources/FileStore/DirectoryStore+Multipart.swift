@@ -13,7 +13,7 @@ extension DirectoryStore {
         _ = try ObjectPath(key)
         let id = Hex.encode(SystemRandom.bytes(16))
         let name = try UploadFolder.name(id)
-        try await pool.run { [self] () throws(StoreError) in
+        try await pool.disk(.writing, path) { [self] () throws(StoreError) in
             let root = try openForWriting()
             guard let folder = try root.scratch.makeChild(name) else { throw StoreRoot.absent(path) }
             try UploadFolder.write(folder, UploadFolder.metadataFile, try Sidecar.encode(metadata))
@@ -31,13 +31,13 @@ extension DirectoryStore {
         let name = UploadFolder.partName(number, Hex.encode(SystemRandom.bytes(8)))
         let draft = Draft()
         do throws(StoreError) {
-            try await pool.run { [self] () throws(StoreError) in
+            try await pool.disk(.writing, path) { [self] () throws(StoreError) in
                 let root = try openForWriting()
                 _ = try UploadFolder.open(uploadID, key: key, root)
                 try draft.begin(root)
             }
             try await append(body, length, to: draft)
-            try await pool.run { [path] () throws(StoreError) in
+            try await pool.disk(.flushing, path) { [path] () throws(StoreError) in
                 let folder = try UploadFolder.open(uploadID, key: key, try StoreRoot.open(path))
                 do throws(StoreError) {
                     try draft.publishPart(folder, name)
@@ -46,7 +46,7 @@ extension DirectoryStore {
                 }
             }
         } catch {
-            await pool.run { draft.discard() }
+            await discard(draft, after: error)
             throw error
         }
         return StoredPart(number: number, etag: name, size: length)
@@ -59,7 +59,7 @@ extension DirectoryStore {
         try DirectoryStore.check(parts)
         let draft = Draft()
         do throws(StoreError) {
-            let metadata = try await pool.run { [self] () throws(StoreError) in
+            let metadata = try await pool.disk(.writing, self.path) { [self] () throws(StoreError) in
                 let root = try openForWriting()
                 let folder = try UploadFolder.open(uploadID, key: key, root)
                 guard let bytes = try UploadFolder.read(folder, UploadFolder.metadataFile, limit: Sidecar.bytesMax)
@@ -74,18 +74,18 @@ extension DirectoryStore {
                 guard !Task.isCancelled else {
                     throw StoreError(.cancelled, mayArriveLate: false, evidence: "complete \(uploadID)")
                 }
-                try await pool.run { [root = self.path] () throws(StoreError) in
+                try await pool.disk(.flushing, self.path) { [root = self.path] () throws(StoreError) in
                     try DirectoryStore.append(part, to: draft, uploadID, key, try StoreRoot.open(root))
                 }
             }
-            try await pool.run { [root = self.path, durable] () throws(StoreError) in
+            try await pool.disk(.flushing, self.path) { [root = self.path, durable] () throws(StoreError) in
                 try draft.publish(path, metadata, ifAbsent: false, durable)
                 try UploadFolder.remove(uploadID, try StoreRoot.open(root))
             }
             let size = parts.reduce(0) { $0 + $1.size }
             return StoredObject(size: size, etag: OpenFile.etag(size), metadata: metadata)
         } catch {
-            await pool.run { draft.discard() }
+            await discard(draft, after: error)
             throw error
         }
     }
@@ -124,7 +124,7 @@ extension DirectoryStore {
     }
 
     package func abortUpload(_ key: String, uploadID: String) async throws(StoreError) {
-        try await pool.run { [self] () throws(StoreError) in
+        try await pool.disk(.writing, path) { [self] () throws(StoreError) in
             let root = try openForWriting()
             do throws(StoreError) {
                 _ = try UploadFolder.open(uploadID, key: key, root)
@@ -148,7 +148,7 @@ extension DirectoryStore {
     private func uploads(_ isWanted: @escaping @Sendable (String.UTF8View) -> Bool) async throws(StoreError)
         -> [OpenUpload]
     {
-        try await pool.run { [path] () throws(StoreError) in
+        try await pool.disk(.reading, path) { [path] () throws(StoreError) in
             let scratch = try StoreRoot.open(path).scratch
             var found: [OpenUpload] = []
             try scratch.forEachName { (name, _) throws(StoreError) in

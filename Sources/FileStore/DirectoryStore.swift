@@ -34,7 +34,7 @@ package final class DirectoryStore: ObjectStore {
     /// Makes the root, for a backend that is used for the first time. Later its absence means a disk that is not mounted.
     package func create() async throws(StoreError) {
         let path = path
-        try await reading { () throws(StoreError) in try StoreRoot.create(path) }
+        try await pool.disk(.reading, path) { () throws(StoreError) in try StoreRoot.create(path) }
     }
 
     /// Removes what processes that died have left in the scratch folder; safe beside living ones. The first write of each store does
@@ -43,7 +43,9 @@ package final class DirectoryStore: ObjectStore {
     @discardableResult
     package func removeLeftovers() async throws(StoreError) -> Int {
         let path = path
-        return try await pool.run { () throws(StoreError) in try Leftovers.sweep(try StoreRoot.open(path)) }
+        return try await pool.disk(.writing, path) { () throws(StoreError) in
+            try Leftovers.sweep(try StoreRoot.open(path))
+        }
     }
 
     /// For jobs that write. Blocks.
@@ -67,23 +69,31 @@ package final class DirectoryStore: ObjectStore {
         do throws(StoreError) {
             if length <= DirectoryStore.singleJobBytesMax {
                 let bytes = try await DirectoryStore.collect(body, length)
-                try await pool.run { [self] () throws(StoreError) in
+                try await pool.disk(.writing, self.path) { [self] () throws(StoreError) in
                     try draft.begin(try openForWriting())
                     try draft.append(bytes)
                     try draft.publish(path, metadata, ifAbsent: ifAbsent, durable)
                 }
             } else {
-                try await pool.run { [self] () throws(StoreError) in try draft.begin(try openForWriting()) }
+                try await pool.disk(.writing, self.path) { [self] () throws(StoreError) in
+                    try draft.begin(try openForWriting())
+                }
                 try await append(body, length, to: draft)
-                try await pool.run { [durable] () throws(StoreError) in
+                try await pool.disk(.flushing, self.path) { [durable] () throws(StoreError) in
                     try draft.publish(path, metadata, ifAbsent: ifAbsent, durable)
                 }
             }
         } catch {
-            await pool.run { draft.discard() }
+            await discard(draft, after: error)
             throw error
         }
         return StoredObject(size: length, etag: OpenFile.etag(length), metadata: metadata)
+    }
+
+    /// Not while a job that was left behind may still be at it: then it goes with that job, and its file with the next sweep.
+    func discard(_ draft: Draft, after error: StoreError) async {
+        guard error.code != .timedOut else { return }
+        do throws(StoreError) { try await pool.disk(.writing, path) { draft.discard() } } catch { return }
     }
 
     func append(_ body: any BodyReader, _ length: Int64, to draft: Draft) async throws(StoreError) {
@@ -91,7 +101,7 @@ package final class DirectoryStore: ObjectStore {
         while let run = try await DirectoryStore.next(body) {
             received += Int64(run.count)
             guard received <= length else { throw DirectoryStore.failed(.tooLong) }
-            try await pool.run { () throws(StoreError) in try draft.append(run) }
+            try await pool.disk(.writing, path) { () throws(StoreError) in try draft.append(run) }
         }
         guard received == length else { throw DirectoryStore.failed(.truncated) }
     }
@@ -123,7 +133,7 @@ package final class DirectoryStore: ObjectStore {
 
     package func delete(_ key: String, providerVersion: String?) async throws(StoreError) {
         let path = try ObjectPath(key)
-        try await pool.run { [self] () throws(StoreError) in
+        try await pool.disk(.writing, self.path) { [self] () throws(StoreError) in
             let root = try openForWriting()
             guard let chain = try root.chain(path), let folder = chain.last else { return }
             try root.withLock(path) { () throws(StoreError) in
@@ -147,25 +157,10 @@ package final class DirectoryStore: ObjectStore {
 
     // MARK: Reading
 
-    /// A disk that hangs does not hold up who stops waiting for it.
-    private func reading<Answer: Sendable>(
-        _ work: @escaping @Sendable () throws(StoreError) -> Answer
-    ) async throws(StoreError) -> Answer {
-        let result: Result<Answer, StoreError>
-        do throws(WaitError) {
-            result = try await pool.runUnlessCancelled {
-                do throws(StoreError) { return .success(try work()) } catch { return .failure(error) }
-            }
-        } catch {
-            throw StoreError(.cancelled, mayArriveLate: false, evidence: "\(path): \(error)")
-        }
-        return try result.get()
-    }
-
     package func get(_ key: String, range: ByteRange?) async throws(StoreError) -> StoreReading {
         let path = try ObjectPath(key)
         let root = self.path
-        return try await reading { [pool] () throws(StoreError) in
+        return try await pool.disk(.reading, root) { [pool] () throws(StoreError) in
             let file = try OpenFile.open(path, in: try StoreRoot.open(root))
             let size = file.object.size
             if let range, range.upperBound > size {
@@ -181,14 +176,14 @@ package final class DirectoryStore: ObjectStore {
     package func head(_ key: String) async throws(StoreError) -> StoredObject {
         let path = try ObjectPath(key)
         let root = self.path
-        return try await reading { () throws(StoreError) in
+        return try await pool.disk(.reading, root) { () throws(StoreError) in
             try OpenFile.open(path, in: try StoreRoot.open(root)).object
         }
     }
 
     package func list(prefix: String, after: String?, limit: Int) async throws(StoreError) -> StoreListing {
         let root = path
-        return try await reading { () throws(StoreError) in
+        return try await pool.disk(.reading, path) { () throws(StoreError) in
             var walk = DirectoryWalk(prefix: prefix, after: after, limit: limit)
             return try walk.run(try StoreRoot.open(root).root)
         }

@@ -8,7 +8,7 @@ import Synchronization
 final class OpenFile: Sendable {
     let object: StoredObject
     private let fd: CInt
-    private let path: String
+    let path: String
 
     private init(fd: CInt, path: String, object: StoredObject) {
         self.fd = fd
@@ -130,7 +130,9 @@ final class FileBody: BodyReader {
         let file = file
         let count = Int(min(end - offset, Int64(DirectoryStore.readBytesMax)))
         do throws(StoreError) {
-            let run = try await pool.run { () throws(StoreError) in try file.read(at: offset, count) }
+            let run = try await pool.disk(.reading, file.path) { () throws(StoreError) in
+                try file.read(at: offset, count)
+            }
             state.withLock { $0.offset += Int64(run.count) }
             return run
         } catch {

@@ -8,7 +8,8 @@ import botocore
 
 from fleet import SLUICE, eventually
 
-# A killed worker's claims are its own until their lease is over (ReconcilerLimits: 300 s).
+# What a killed process had claimed is its own until the lease is over: a minute for moves and deletions, two for writes, then their
+# deletion.
 CONVERGENCE_LIMIT = float(os.environ.get("SLUICE_CHAOS_LIMIT", "480"))
 
 

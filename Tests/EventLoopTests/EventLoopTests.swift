@@ -158,7 +158,7 @@ private actor Resident {
         let (begun, release) = (ThreadLatch(), ThreadLatch())
         let waiting = Task {
             do throws(WaitError) {
-                try await pool.runUnlessCancelled {
+                try await pool.run(within: .seconds(60), endsWhenCancelled: true) {
                     begun.open()
                     release.wait()
                 }
@@ -171,6 +171,17 @@ private actor Resident {
         waiting.cancel()
         #expect(await waiting.value == .cancelled)
         #expect(await pool.run { 7 } == 7)
+        release.open()
+        pool.stop()
+    }
+
+    @Test func `work that hangs is left behind when its time is over`() async throws {
+        let pool = BlockingPool(threads: 2)
+        let release = ThreadLatch()
+        await #expect(throws: WaitError.timedOut) {
+            try await pool.run(within: .milliseconds(50), endsWhenCancelled: false) { release.wait() }
+        }
+        #expect(try await pool.run(within: .seconds(60), endsWhenCancelled: false) { 7 } == 7)
         release.open()
         pool.stop()
     }

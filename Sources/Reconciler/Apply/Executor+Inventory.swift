@@ -77,7 +77,7 @@ extension Executor {
                 record.id, interval: interval, token: token, lease: limits.inventoryLease)
         else { return }
         var fresh = 0
-        for _ in 0..<limits.inventoryPages {
+        for number in 1...max(1, limits.inventoryPages) {
             let page: InventoryPage
             do throws(StoreError) {
                 page = try await self.page(record, store, token, position)
@@ -88,7 +88,9 @@ extension Executor {
                     [("backend", .string(record.name)), ("error", .string(error.evidence))])
                 break
             }
-            guard let found = try await ledgers.inventory.record(page, lease: limits.inventoryLease) else { break }
+            // Behind the last page of this pass the next one goes on at once.
+            let lease = number < limits.inventoryPages ? limits.inventoryLease : .zero
+            guard let found = try await ledgers.inventory.record(page, lease: lease) else { break }
             fresh += found
             guard let through = page.through else { break }
             position.after = through

@@ -74,7 +74,7 @@ struct StatusProjector {
     }
 
     private func stalled(_ subject: Subject, _ revision: Int64) -> ConditionRecord {
-        let first = outcome.hasProgressed ? nil : obstacles.first
+        let first = outcome.hasProgressed || !moving.isEmpty ? nil : obstacles.first
         return ConditionRecord(
             subject, .stalled, first == nil ? .no : .yes, first?.reason ?? .progressing,
             first == nil ? "nothing is in the way" : StatusProjector.text(obstacles), observedGeneration: revision)
