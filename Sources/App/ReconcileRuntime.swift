@@ -34,17 +34,22 @@ final class ReconcileRuntime: Sendable {
     }
 
     /// One pass, unless the spec in force is not the one that `digest` names: then nothing may be done for the other, and nil is
-    /// returned with the revision that is in force.
+    /// returned with the revision that is in force, if it is another.
     func step(
         _ desired: DesiredState, digest: String, scope: PassScope, specProblem: SpecProblem?,
         isInterrupted: @escaping @Sendable () -> Bool
-    ) async throws(CatalogError) -> (step: (plan: Plan, outcome: PassOutcome)?, revision: Int64) {
+    ) async throws(CatalogError) -> (step: (plan: Plan, outcome: PassOutcome)?, revision: Int64?) {
         let snapshot = try await instance.catalog.snapshot()
         guard snapshot.digest == digest else { return (nil, snapshot.revision) }
         await instance.registry.update(snapshot, desired)
         fleet.set(snapshot)
         let step = try await loop.step(
             desired, revision: snapshot.revision, scope: scope, specProblem: specProblem, isInterrupted: isInterrupted)
+        if step == nil {
+            let now = try await instance.catalog.snapshot()
+            // The same again, and only the moment was a bad one: the next pass sees it.
+            return (nil, now.digest == digest ? nil : now.revision)
+        }
         return (step, snapshot.revision)
     }
 

@@ -176,6 +176,8 @@ package final class BlockingPool: Sendable {
     ) async throws(WaitError) -> Answer {
         let answer = AnswerBox<Answer>()
         let isQueued = push {
+            // Nobody waits for it any more: what did not begin is not to happen hours later.
+            if waiter.isOver { return }
             let value = work()
             answer.value.withLock { $0 = value }
             waiter.resume(.ready)

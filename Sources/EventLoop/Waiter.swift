@@ -25,6 +25,11 @@ package final class Waiter: Sendable {
 
     package func resume(_ outcome: Outcome) { _ = resumed(outcome) }
 
+    /// Whether the wait has ended, however.
+    var isOver: Bool {
+        state.withLock { if case .done = $0 { true } else { false } }
+    }
+
     /// As `resume`; false if the wait had ended before.
     package func resumed(_ outcome: Outcome) -> Bool {
         enum Answer {

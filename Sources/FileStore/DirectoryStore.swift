@@ -92,7 +92,10 @@ package final class DirectoryStore: ObjectStore {
 
     /// Not while a job that was left behind may still be at it: then it goes with that job, and its file with the next sweep.
     func discard(_ draft: Draft, after error: StoreError) async {
-        guard error.code != .timedOut else { return }
+        guard error.code != .timedOut else {
+            draft.abandon()
+            return isSwept.withLock { $0 = false }
+        }
         do throws(StoreError) { try await pool.disk(.writing, path) { draft.discard() } } catch { return }
     }
 

@@ -16,6 +16,7 @@ final class Draft: Sendable {
 
     private let name = namePrefix + Hex.encode(SystemRandom.bytes(16))
     private let state = Mutex<(root: StoreRoot?, fd: CInt)>((nil, -1))
+    private let isAbandoned = Mutex(false)
 
     deinit { release() }
 
@@ -106,6 +107,15 @@ final class Draft: Sendable {
         release()
     }
 
+    /// Whoever waited has gone on: a job that is at it still is not to publish it.
+    func abandon() { isAbandoned.withLock { $0 = true } }
+
+    private func checkWanted() throws(StoreError) {
+        if isAbandoned.withLock({ $0 }) {
+            throw StoreError(.cancelled, mayArriveLate: false, evidence: "the draft \(name) was left behind")
+        }
+    }
+
     /// A folder may be removed between its making and the rename, when a delete takes its last file: then once more.
     private func place(_ path: ObjectPath, ifAbsent: Bool, _ root: StoreRoot) throws(StoreError) -> [Folder] {
         for _ in 0..<Draft.placingAttemptsMax {
@@ -113,6 +123,7 @@ final class Draft: Sendable {
             if ifAbsent, try folder.has(path.sidecar), try folder.has(path.file) {
                 throw StoreError(.alreadyExists, mayArriveLate: false, evidence: "\(folder.path)/\(path.file) is there")
             }
+            try checkWanted()
             try folder.remove(path.sidecar)
             do throws(StoreError) {
                 try root.scratch.move(name, to: folder, path.file)
@@ -137,6 +148,7 @@ final class Draft: Sendable {
     func publishPart(_ folder: Folder, _ newName: String) throws(StoreError) {
         let (root, fd) = opened()
         try FileDescriptor.sync(fd, root.scratch.path + "/" + name)
+        try checkWanted()
         try root.scratch.move(name, to: folder, newName)
         try folder.sync()
         release()

@@ -113,6 +113,10 @@ extension CatalogContract {
             }
             try await stores.status.publish([identified(.unknown)], events: [])
             try expectEqual(try await claim().0, [])
+            let since = try await stores.status.conditions().map(\.lastTransitionAt)
+            try await stores.status.publish([identified(.no)], events: [])
+            try expectEqual(
+                try await stores.status.conditions().map(\.lastTransitionAt), since, "away since the first of them")
             try await stores.status.publish([identified(.yes)], events: [])
             (claimed, token) = try await claim()
             try expectEqual(claimed.count, 2, "a backend is back")
@@ -250,6 +254,14 @@ extension CatalogContract {
                 try await doom(two, counted: others), .kept(others: 1, required: 2), "a worker that does not know yet")
             try expectEqual(try await doom(two, counted: others, factor: 1), .doomed)
             try expectEqual(try await scene.due().count, 2)
+            // The row of a bucket that is not declared any more keeps an old factor, which says nothing.
+            let kept = try await scene.put("kept", on: ["a", "b"])
+            var undeclared = CatalogScene.desired(["a", "b", "c"], factor: 2, buckets: ["photos", "other"])
+            _ = try await stores.fleet.accept(CatalogScene.proposal(undeclared, digest: "raised", parent: 2))
+            undeclared.buckets.removeAll { $0.name == "photos" }
+            _ = try await stores.fleet.accept(CatalogScene.proposal(undeclared, digest: "undeclared", parent: 3))
+            try expectEqual(try await doom(kept, counted: others, factor: 2), .kept(others: 1, required: 2))
+            try expectEqual(try await doom(kept, counted: others, factor: 1), .doomed)
         },
         CatalogPromise("suspect copies and those on draining backends do not count, and the last one always stays") {
             stores in

@@ -186,7 +186,11 @@ extension CatalogTables {
         conditionRows.removeAll { subjects.contains($0.subject) }
         for var one in conditions {
             let old = before.first { $0.subject == one.subject && $0.type == one.type }
-            one.lastTransitionAt = old.map { $0.status == one.status ? $0.lastTransitionAt : now } ?? now
+            let isSame = old.map {
+                // Whether a backend gives no answer or a wrong one, it has been away since the first of them.
+                $0.status == one.status || one.type == .identified && $0.status != .yes && one.status != .yes
+            }
+            one.lastTransitionAt = isSame == true ? old?.lastTransitionAt ?? now : now
             conditionRows.append(one)
         }
         conditionRows.sort { a, b in (a.subject, a.type.rawValue) < (b.subject, b.type.rawValue) }

@@ -148,14 +148,18 @@ extension CatalogTables {
         return true
     }
 
+    /// Of buckets that are not declared any more an old one is kept; the fleet's holds for them. Fleets made from a picture have none.
+    private func declaredFactor(_ bucket: BucketID) -> Int? {
+        buckets[bucket]?.isServed == true ? factors[bucket]?.factor : nil
+    }
+
     private func isResumable(_ row: CopyRow) -> Bool {
         guard let backend = backends[row.copy.backend], let until = row.leaseUntil else { return false }
         let version = row.copy.version
         let isLeaving = copies(of: version).contains {
             $0.copy.state == .live && backends[$0.copy.backend]?.phase == .draining
         }
-        // Fleets made from a picture have no factor.
-        let factor = versions[version].flatMap { factors[$0.object.bucket]?.factor } ?? .max
+        let factor = versions[version].flatMap { declaredFactor($0.object.bucket) } ?? .max
         guard isLeaving || heldSoundly(version) < factor else { return false }
         return row.backendUploadID != nil && row.upload == nil
             && until > now - Duration.seconds(isLeaving ? 86_400 : 900).microseconds && backend.phase == .active
@@ -196,7 +200,7 @@ extension CatalogTables {
                 && backends[copy.backend].map { $0.phase == .active && $0.isDeclared } ?? false
         }
         // A worker may go by a spec that was replaced since: of two factors the larger one is kept.
-        let factor = versions[request.version].flatMap { factors[$0.object.bucket]?.factor } ?? 0
+        let factor = versions[request.version].flatMap { declaredFactor($0.object.bucket) } ?? 0
         let required = max(1, min(max(request.factor, factor), countable.count))
         guard others >= required || ablations.contains(.doomWithoutRecount) else {
             return .kept(others: others, required: required)

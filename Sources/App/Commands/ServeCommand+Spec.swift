@@ -54,6 +54,7 @@ extension ServeCommand {
 
     func reload(_ state: ServeState, because cause: String) async {
         state.mustReload = false
+        state.proposals.lookedAt = state.proposals.inForce
         for _ in 0..<ServeCommand.proposalsMax {
             switch await source.load() {
             case .rejected(let findings, let sources): return await reject(state, cause, findings, sources)
@@ -77,19 +78,17 @@ extension ServeCommand {
     }
 
     /// Files may replace only the revision that they come from: those of an instance whose mount lags behind are older than what is in
-    /// force. An edit that comes when such a conflict is known replaces what is in force then.
+    /// force. What else is to replace it an operator says: `sluice reconcile`.
     ///
     /// - Returns: false if the files are to be read once more, since another instance was faster
     private func propose(_ spec: LoadedSpec, _ state: ServeState, because cause: String) async -> Bool {
         await rebase(state)
         let before = state.proposals
         let isNew = spec.digest != before.digest
-        let parent = isNew ? before.conflict ?? before.base : before.base
         state.proposals.digest = spec.digest
-        state.proposals.lookedAt = before.inForce
         do throws(CommandFailure) {
             let acceptance = try await SpecSource.propose(
-                spec, instance.catalog, by: instance.name, allowsRollback: false, parent: parent)
+                spec, instance.catalog, by: instance.name, allowsRollback: false, parent: before.base)
             switch acceptance {
             case .accepted(let revision):
                 state.accept(spec.desired, digest: spec.digest, revision: revision)
@@ -100,7 +99,6 @@ extension ServeCommand {
                     state.proposals.base = current
                     return false
                 }
-                state.proposals.conflict = current
                 if isNew { return false }
                 await standBy(state, current)
             }
@@ -127,7 +125,7 @@ extension ServeCommand {
     /// reconciling to the others until its own files are what is in force.
     func standBy(_ state: ServeState, _ revision: Int64) async {
         let message =
-            "revision \(revision) was accepted from other files than \(source.path) has here: this instance does not reconcile until they are the same"
+            "revision \(revision) was accepted from other files than \(source.path) has here: this instance does not reconcile until they are the same. If these are the right ones: sluice reconcile"
         guard state.specProblem?.message != message else { return }
         state.specProblem = SpecProblem(.staleSpec, message)
         instance.logger.error("the spec files are not what is in force", [("revision", .int(revision))])
@@ -140,7 +138,6 @@ extension ServeCommand {
             let fleet = try await instance.catalog.snapshot()
             guard fleet.digest == state.proposals.digest else { return }
             state.proposals.base = fleet.revision
-            state.proposals.conflict = nil
         } catch {
             // The proposal meets the same.
             return

@@ -222,7 +222,7 @@ struct ServeCommand {
                 isBusy = outcome.map { $0.hasProgressed || $0.isUnfinished } ?? false
                 if outcome?.hasProgressed == true { state.noteStep(of: scope) }
                 // Unless this instance has accepted another one itself meanwhile.
-                if outcome == nil, state.generation == generation { await standBy(state, revision) }
+                if outcome == nil, let revision, state.generation == generation { await standBy(state, revision) }
                 await refreshNow(state, snapshots)
             } catch {
                 instance.logger.error("a reconcile pass failed; it is tried again", [("error", .string("\(error)"))])

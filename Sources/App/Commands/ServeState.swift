@@ -19,8 +19,6 @@ final class ServeState: Sendable {
     struct Proposals {
         /// The revision that the files come from.
         var base: Int64 = 0
-        /// One that was accepted from other files since.
-        var conflict: Int64?
         /// Of the files that were proposed last.
         var digest = ""
         /// The revision in force, as it was read last, and when the files were proposed last.

@@ -3,6 +3,32 @@ enum Migration019Freshness {
     static let sql = #"""
         ALTER TABLE work ADD COLUMN released_at timestamptz NOT NULL DEFAULT '-infinity';
 
+        -- Replaced, with the same shape: whether a backend gives no answer or a wrong one, it has been away since the first of them.
+        CREATE OR REPLACE FUNCTION publish_v1(
+            p_kinds text[], p_names text[], p_types text[], p_statuses text[], p_reasons text[], p_messages text[],
+            p_generations bigint[], e_kinds text[], e_names text[], e_reasons text[], e_warnings boolean[], e_messages text[]
+        ) RETURNS void LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_advisory_xact_lock(7004, 0);
+            DELETE FROM condition c WHERE EXISTS (
+                SELECT 1 FROM unnest(p_kinds, p_names) s (kind, name) WHERE s.kind = c.kind AND s.name = c.name)
+                AND NOT EXISTS (
+                    SELECT 1 FROM unnest(p_kinds, p_names, p_types) s (kind, name, type)
+                    WHERE s.kind = c.kind AND s.name = c.name AND s.type = c.type);
+            INSERT INTO condition AS c (kind, name, type, status, reason, message, observed_generation)
+            SELECT DISTINCT ON (1, 2, 3) * FROM unnest(p_kinds, p_names, p_types, p_statuses, p_reasons, p_messages, p_generations)
+            ON CONFLICT (kind, name, type) DO UPDATE SET reason = excluded.reason, message = excluded.message,
+                observed_generation = excluded.observed_generation, status = excluded.status,
+                last_transition_at = CASE
+                    WHEN c.status = excluded.status OR c.type = 'Identified' AND c.status <> 'True' AND excluded.status <> 'True'
+                    THEN c.last_transition_at ELSE clock_timestamp() END;
+            INSERT INTO event AS e (kind, name, reason, is_warning, message)
+            SELECT DISTINCT ON (1, 2, 3) * FROM unnest(e_kinds, e_names, e_reasons, e_warnings, e_messages)
+            ON CONFLICT (kind, name, reason) DO UPDATE SET count = e.count + 1, last_at = clock_timestamp(),
+                message = excluded.message, is_warning = excluded.is_warning;
+            DELETE FROM event WHERE last_at < clock_timestamp() - interval '30 days';
+        END $$;
+
         -- When something happened by which that may succeed which did not.
         CREATE FUNCTION fleet_changed_at() RETURNS timestamptz LANGUAGE sql STABLE AS $$
             SELECT greatest(
@@ -19,7 +45,7 @@ enum Migration019Freshness {
             chosen uuid[];
             again uuid[];
             moment timestamptz := clock_timestamp();
-            changed timestamptz := fleet_changed_at();
+            changed timestamptz := least(fleet_changed_at(), clock_timestamp());
         BEGIN
             IF p_scope = 'leaving' THEN
                 chosen := array(
@@ -59,7 +85,7 @@ enum Migration019Freshness {
         ) RETURNS TABLE (version_id uuid, attempts int) LANGUAGE plpgsql AS $$
         DECLARE
             moment timestamptz := clock_timestamp();
-            changed timestamptz := fleet_changed_at();
+            changed timestamptz := least(fleet_changed_at(), clock_timestamp());
             chosen uuid[];
         BEGIN
             chosen := array(
@@ -142,7 +168,9 @@ enum Migration019Freshness {
         DECLARE factor_now int;
         BEGIN
             PERFORM gates_shared(p_counted);
-            SELECT greatest(p_factor, b.factor) INTO factor_now FROM version v JOIN bucket b ON b.id = v.bucket_id WHERE v.id = p_version;
+            -- Of buckets that are not declared any more the row keeps an old one; the fleet's holds for them.
+            SELECT greatest(p_factor, b.factor) INTO factor_now FROM version v JOIN bucket b ON b.id = v.bucket_id
+            WHERE v.id = p_version AND (b.declared OR b.owner IS NOT NULL);
             RETURN QUERY SELECT * FROM doom_v3(p_copy, p_version, coalesce(factor_now, p_factor), p_counted, p_grace_ms, p_ceiling);
         END $$;
 
@@ -151,6 +179,7 @@ enum Migration019Freshness {
         RETURNS TABLE (outcome text, dropped uuid[]) LANGUAGE plpgsql AS $$
         DECLARE
             one record;
+            answer text;
             roomy uuid[] := '{}';
             gone uuid[] := '{}';
         BEGIN
@@ -178,7 +207,12 @@ enum Migration019Freshness {
                     PERFORM apply_usage(drop_upload_copies(ARRAY[p_upload], roomy));
                 END IF;
             END IF;
-            RETURN QUERY SELECT reserve_part_v1(p_upload, p_bytes), gone;
+            answer := reserve_part_v1(p_upload, p_bytes);
+            IF answer = 'overQuota' THEN RAISE EXCEPTION USING ERRCODE = 'SL001'; END IF;
+            RETURN QUERY SELECT answer, gone;
+        -- Others took the room meanwhile: nobody is dropped for that.
+        EXCEPTION WHEN SQLSTATE 'SL001' THEN
+            RETURN QUERY SELECT 'overQuota', '{}'::uuid[];
         END $$;
 
         -- As accept_v3 answers, without accepting.
@@ -231,7 +265,8 @@ enum Migration019Freshness {
                         WHERE h.version_id = c.version_id AND h.state = 'live' AND b.phase = 'draining')
                     OR c.lease_until > clock_timestamp() - interval '15 minutes' AND EXISTS (
                         SELECT 1 FROM version v JOIN bucket k ON k.id = v.bucket_id
-                        WHERE v.id = c.version_id AND held_soundly(v.id) < k.factor))
+                        WHERE v.id = c.version_id
+                            AND (held_soundly(v.id) < k.factor OR NOT k.declared AND k.owner IS NULL)))
                 AND EXISTS (SELECT 1 FROM backend b WHERE b.id = c.backend_id AND b.phase = 'active' AND b.declared)
                 AND EXISTS (SELECT 1 FROM version v WHERE v.id = c.version_id AND v.committed_at IS NOT NULL AND v.superseded_at IS NULL)
         $$;
