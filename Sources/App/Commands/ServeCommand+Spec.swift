@@ -106,6 +106,7 @@ extension ServeCommand {
             if error.code == .unreachable {
                 // It may have been accepted; asking again tells.
                 state.proposals.digest = before.digest
+                state.proposals.unresolved = spec.digest
                 state.mustReload = true
                 instance.logger.warning(
                     "the database does not answer; the spec is proposed again",
@@ -136,7 +137,8 @@ extension ServeCommand {
     private func rebase(_ state: ServeState) async {
         do throws(CatalogError) {
             let fleet = try await instance.catalog.snapshot()
-            guard fleet.digest == state.proposals.digest else { return }
+            let proposals = state.proposals
+            guard fleet.digest == proposals.digest || fleet.digest == proposals.unresolved else { return }
             state.proposals.base = fleet.revision
         } catch {
             // The proposal meets the same.

@@ -21,6 +21,8 @@ final class ServeState: Sendable {
         var base: Int64 = 0
         /// Of the files that were proposed last.
         var digest = ""
+        /// Of files whose acceptance had no answer: what is in force may be theirs.
+        var unresolved: String?
         /// The revision in force, as it was read last, and when the files were proposed last.
         var inForce: Int64 = 0
         var lookedAt: Int64 = 0
