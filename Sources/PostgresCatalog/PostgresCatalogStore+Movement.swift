@@ -12,7 +12,7 @@ extension PostgresCatalogStore: MoveLedger {
         switch scope {
         case .leaving(let backend):
             let rows = try await write(
-                "SELECT version_id, attempts FROM claim_v1('leaving',$1,0,0,'{}','',$2,$3,$4)",
+                "SELECT version_id, attempts FROM claim_leaving_v1($1,$2,$3,$4)",
                 [
                     .int4(backend.raw), .int4(Int32(limit)), .uuid(token.raw.uuid), .int8(lease.milliseconds),
                 ])
@@ -277,7 +277,7 @@ extension PostgresCatalogStore: DeletionLedger {
 
     package func forgetGone(limit: Int) async throws(CatalogError) -> Int {
         _ = try await write("SELECT forget_buckets_v1()", [])
-        return Int(try await write("SELECT forget_gone_v2($1)", [.int4(Int32(limit))]).int4(0, 0))
+        return Int(try await write("SELECT forget_gone_v1($1)", [.int4(Int32(limit))]).int4(0, 0))
     }
 
     package func abortStaleUploads(drainGrace: Duration, maxAge: Duration, limit: Int) async throws(CatalogError) -> Int

@@ -15,7 +15,7 @@ from fleet import eventually
 # Whose requests and answers go wrong, by what their SQL contains; two names are one chain of faults. Empty: any statement.
 POSTGRES_TARGETS = [
     ("commit_v",), ("commit_v",), ("commit_v", "resolve_v"), ("commit_v", "resolve_v", "give_up_v"), ("delete_v",), ("delete_v",),
-    ("intend_v",), ("give_up_v",), ("claim_v",), ("intend_copy_v",), ("commit_copy_v",), ("doom_v",), ("settle_v",), ("accept_v",),
+    ("intend_v",), ("give_up_v",), ("claim_leaving_v",), ("intend_copy_v",), ("commit_copy_v",), ("doom_v",), ("settle_v",), ("accept_v",),
     ("change_phase_v",), ("create_upload_v", "open_upload_v"), ("record_part_v",), ("begin_complete_v",), (),
 ]
 

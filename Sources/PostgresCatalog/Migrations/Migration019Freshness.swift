@@ -36,67 +36,59 @@ enum Migration019Freshness {
                 (SELECT max(last_transition_at) FROM condition WHERE type = 'Identified' AND status = 'True'))
         $$;
 
-        -- Both replaced, with the same shape: what was put off is due when the fleet changes, and the longest due comes first.
-        CREATE OR REPLACE FUNCTION claim_v1(
-            p_scope text, p_backend int, p_bucket int, p_factor int, p_staying int[], p_from text, p_limit int, p_token uuid,
-            p_lease_ms bigint
-        ) RETURNS TABLE (version_id uuid, attempts int) LANGUAGE plpgsql AS $$
+        -- In nobody's hands, and its pause is over, or the fleet has changed since it began.
+        CREATE FUNCTION is_due(w work, p_moment timestamptz, p_changed timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+            SELECT w.lease_until < p_moment AND (w.not_before <= p_moment OR w.released_at < p_changed)
+        $$;
+
+        -- Fresh versions first, in order of an index, so that the cost of a claim does not grow with all there is to do; then those that
+        -- were put off, the longest due first.
+        CREATE FUNCTION claim_leaving_v1(p_backend int, p_limit int, p_token uuid, p_lease_ms bigint)
+        RETURNS TABLE (version_id uuid, attempts int) LANGUAGE plpgsql AS $$
         DECLARE
             chosen uuid[];
-            again uuid[];
             moment timestamptz := clock_timestamp();
-            changed timestamptz := least(fleet_changed_at(), clock_timestamp());
+            changed timestamptz := least(fleet_changed_at(), moment);
         BEGIN
-            IF p_scope = 'leaving' THEN
-                chosen := array(
-                    SELECT v.id FROM copy c JOIN version v ON v.id = c.version_id
-                    WHERE c.backend_id = p_backend AND c.state = 'live'
-                        AND NOT EXISTS (SELECT 1 FROM work w WHERE w.version_id = c.version_id)
-                    ORDER BY c.version_id LIMIT p_limit FOR NO KEY UPDATE OF v SKIP LOCKED);
-            ELSE
-                chosen := array(
-                    SELECT v.id FROM object o JOIN version v ON v.id = o.current_version
-                    WHERE o.bucket_id = p_bucket AND o.key >= p_from
-                        AND NOT EXISTS (SELECT 1 FROM work w WHERE w.version_id = o.current_version)
-                        AND in_scope(o.current_version, p_scope, p_backend, p_bucket, p_factor, p_staying)
-                    ORDER BY o.key LIMIT p_limit FOR NO KEY UPDATE OF v SKIP LOCKED);
-            END IF;
+            chosen := array(
+                SELECT v.id FROM copy c JOIN version v ON v.id = c.version_id
+                WHERE c.backend_id = p_backend AND c.state = 'live'
+                    AND NOT EXISTS (SELECT 1 FROM work w WHERE w.version_id = c.version_id)
+                ORDER BY c.version_id LIMIT p_limit FOR NO KEY UPDATE OF v SKIP LOCKED);
             IF cardinality(chosen) < p_limit THEN
-                again := array(
+                chosen := chosen || array(
                     SELECT v.id FROM work w JOIN version v ON v.id = w.version_id
-                    WHERE w.lease_until < moment AND (w.not_before <= moment OR w.released_at < changed)
-                        AND v.committed_at IS NOT NULL AND v.superseded_at IS NULL
-                        AND (p_scope = 'leaving' OR v.bucket_id = p_bucket)
-                        AND in_scope(v.id, p_scope, p_backend, p_bucket, p_factor, p_staying)
+                    WHERE is_due(w, moment, changed) AND v.committed_at IS NOT NULL AND v.superseded_at IS NULL
+                        AND EXISTS (
+                            SELECT 1 FROM copy c WHERE c.version_id = v.id AND c.backend_id = p_backend AND c.state = 'live')
                     ORDER BY w.not_before, v.id LIMIT p_limit - cardinality(chosen) FOR NO KEY UPDATE OF v SKIP LOCKED);
-                chosen := chosen || again;
             END IF;
             -- Who claimed them since this snapshot has a lease that the last condition respects.
             RETURN QUERY
             INSERT INTO work AS w (version_id, token, lease_until, not_before)
             SELECT id, p_token, moment + make_interval(secs => p_lease_ms / 1000.0), moment FROM unnest(chosen) id ORDER BY id
             ON CONFLICT ON CONSTRAINT work_pkey DO UPDATE SET token = excluded.token, lease_until = excluded.lease_until
-            WHERE w.lease_until < moment AND (w.not_before <= moment OR w.released_at < changed)
+            WHERE is_due(w, moment, changed)
             RETURNING w.version_id, w.attempts;
         END $$;
 
+        -- Replaced, with the same shape.
         CREATE OR REPLACE FUNCTION claim_again_v1(
             p_scope text, p_bucket int, p_factor int, p_staying int[], p_limit int, p_token uuid, p_lease_ms bigint
         ) RETURNS TABLE (version_id uuid, attempts int) LANGUAGE plpgsql AS $$
         DECLARE
             moment timestamptz := clock_timestamp();
-            changed timestamptz := least(fleet_changed_at(), clock_timestamp());
+            changed timestamptz := least(fleet_changed_at(), moment);
             chosen uuid[];
         BEGIN
             chosen := array(
                 SELECT v.id FROM work w JOIN version v ON v.id = w.version_id
-                WHERE w.lease_until < moment AND (w.not_before <= moment OR w.released_at < changed)
-                    AND v.committed_at IS NOT NULL AND v.superseded_at IS NULL
+                WHERE is_due(w, moment, changed) AND v.committed_at IS NOT NULL AND v.superseded_at IS NULL
                     AND v.bucket_id = p_bucket AND in_scope(v.id, p_scope, 0, p_bucket, p_factor, p_staying)
                 ORDER BY w.not_before, v.id LIMIT p_limit FOR NO KEY UPDATE OF v SKIP LOCKED);
             RETURN QUERY
             UPDATE work w SET token = p_token, lease_until = moment + make_interval(secs => p_lease_ms / 1000.0)
-            WHERE w.version_id = ANY (chosen) AND w.lease_until < moment AND (w.not_before <= moment OR w.released_at < changed)
+            WHERE w.version_id = ANY (chosen) AND is_due(w, moment, changed)
             RETURNING w.version_id, w.attempts;
         END $$;
 
@@ -174,45 +166,44 @@ enum Migration019Freshness {
             RETURN QUERY SELECT * FROM doom_v3(p_copy, p_version, coalesce(factor_now, p_factor), p_counted, p_grace_ms, p_ceiling);
         END $$;
 
-        -- Copies without room leave the upload where p_keeping others have it; the others are reserved on as before.
+        -- As reserve_part_v1, but copies without room leave the upload where p_keeping others have it.
         CREATE FUNCTION reserve_part_v2(p_upload uuid, p_bytes bigint, p_keeping int)
         RETURNS TABLE (outcome text, dropped uuid[]) LANGUAGE plpgsql AS $$
         DECLARE
             one record;
-            answer text;
+            deltas usage_delta[] := '{}';
             roomy uuid[] := '{}';
             gone uuid[] := '{}';
         BEGIN
-            IF p_bytes > 0 THEN
-                PERFORM 1 FROM upload WHERE id = p_upload FOR NO KEY UPDATE;
-                PERFORM 1 FROM upload WHERE id = p_upload AND state = 'open';
-                IF NOT FOUND THEN RETURN QUERY SELECT 'noSuchUpload', gone; RETURN; END IF;
-                PERFORM 1 FROM copy WHERE upload_id = p_upload ORDER BY id FOR NO KEY UPDATE;
-                FOR one IN
-                    SELECT c.id AS copy, b.id, b.quota FROM copy c JOIN backend b ON b.id = c.backend_id
-                    WHERE c.upload_id = p_upload AND c.state = 'writing' ORDER BY b.id
-                LOOP
-                    -- As intents do where the end is near: the stripes do not show what others are about to reserve.
-                    IF occupied(one.id) + p_bytes > one.quota - greatest(one.quota / 10, 67108864) THEN
-                        PERFORM pg_advisory_xact_lock(7003, one.id);
-                        IF occupied(one.id) + p_bytes > one.quota THEN
-                            gone := gone || one.copy;
-                            CONTINUE;
-                        END IF;
+            PERFORM 1 FROM upload WHERE id = p_upload FOR NO KEY UPDATE;
+            PERFORM 1 FROM upload WHERE id = p_upload AND state = 'open';
+            IF NOT FOUND THEN RETURN QUERY SELECT 'noSuchUpload', gone; RETURN; END IF;
+            PERFORM 1 FROM copy WHERE upload_id = p_upload ORDER BY id FOR NO KEY UPDATE;
+            FOR one IN
+                SELECT c.id AS copy, b.id, b.quota FROM copy c JOIN backend b ON b.id = c.backend_id
+                WHERE c.upload_id = p_upload AND c.state = 'writing' ORDER BY b.id
+            LOOP
+                -- As intents do where the end is near: the stripes do not show what others are about to reserve.
+                IF p_bytes > 0 AND occupied(one.id) + p_bytes > one.quota - greatest(one.quota / 10, 67108864) THEN
+                    PERFORM pg_advisory_xact_lock(7003, one.id);
+                    IF occupied(one.id) + p_bytes > one.quota THEN
+                        gone := gone || one.copy;
+                        CONTINUE;
                     END IF;
-                    roomy := roomy || one.copy;
-                END LOOP;
-                IF cardinality(gone) > 0 THEN
-                    IF cardinality(roomy) < greatest(1, p_keeping) THEN RETURN QUERY SELECT 'overQuota', '{}'::uuid[]; RETURN; END IF;
-                    PERFORM apply_usage(drop_upload_copies(ARRAY[p_upload], roomy));
                 END IF;
+                roomy := roomy || one.copy;
+            END LOOP;
+            IF cardinality(gone) > 0 THEN
+                IF cardinality(roomy) < greatest(1, p_keeping) THEN RETURN QUERY SELECT 'overQuota', '{}'::uuid[]; RETURN; END IF;
+                deltas := drop_upload_copies(ARRAY[p_upload], roomy);
             END IF;
-            answer := reserve_part_v1(p_upload, p_bytes);
-            IF answer = 'overQuota' THEN RAISE EXCEPTION USING ERRCODE = 'SL001'; END IF;
-            RETURN QUERY SELECT answer, gone;
-        -- Others took the room meanwhile: nobody is dropped for that.
-        EXCEPTION WHEN SQLSTATE 'SL001' THEN
-            RETURN QUERY SELECT 'overQuota', '{}'::uuid[];
+            WITH before AS (SELECT id, bytes FROM copy WHERE id = ANY (roomy)), changed AS (
+                UPDATE copy c SET bytes = greatest(0, c.bytes + p_bytes) FROM before b WHERE c.id = b.id
+                RETURNING c.id, c.backend_id, b.bytes AS was, c.bytes)
+            SELECT deltas || coalesce(array_agg(usage_step(id, backend_id, 'writing', was, 'writing', bytes)), '{}') INTO deltas
+            FROM changed;
+            PERFORM apply_usage(deltas);
+            RETURN QUERY SELECT 'reserved', gone;
         END $$;
 
         -- As accept_v3 answers, without accepting.
@@ -338,21 +329,8 @@ enum Migration019Freshness {
                 p_names, p_grace_ms);
         END $$;
 
-        -- Locks are only taken where nobody waits, so their order does not matter here.
-        CREATE FUNCTION forget_gone_v2(p_limit int) RETURNS int LANGUAGE plpgsql AS $$
-        DECLARE more int;
-        BEGIN
-            -- What left its scope by itself; what is still to be done is fresh again.
-            WITH one AS MATERIALIZED (
-                SELECT version_id FROM work
-                WHERE lease_until < clock_timestamp() - interval '15 minutes' AND not_before < clock_timestamp() - interval '15 minutes'
-                LIMIT p_limit FOR UPDATE SKIP LOCKED)
-            DELETE FROM work w USING one WHERE w.version_id = one.version_id;
-            GET DIAGNOSTICS more = ROW_COUNT;
-            RETURN more + forget_gone_v1(p_limit);
-        END $$;
-
-        -- Replaced, with the same shape: deletions are kept as long as a halt asks for a look.
+        -- Replaced, with the same shape: deletions are kept as long as a halt asks for a look, and work that left its scope by itself is
+        -- forgotten. Locks are only taken where nobody waits, so their order does not matter here.
         CREATE OR REPLACE FUNCTION forget_gone_v1(p_limit int) RETURNS int LANGUAGE plpgsql AS $$
         DECLARE
             forgotten int;
@@ -378,6 +356,12 @@ enum Migration019Freshness {
             GET DIAGNOSTICS more = ROW_COUNT;
             forgotten := forgotten + more;
             DELETE FROM work w WHERE NOT EXISTS (SELECT 1 FROM version v WHERE v.id = w.version_id);
+            -- What of it is still to be done is fresh again.
+            WITH one AS MATERIALIZED (
+                SELECT version_id FROM work
+                WHERE lease_until < clock_timestamp() - interval '15 minutes' AND not_before < clock_timestamp() - interval '15 minutes'
+                LIMIT p_limit FOR UPDATE SKIP LOCKED)
+            DELETE FROM work w USING one WHERE w.version_id = one.version_id;
             IF halted() THEN RETURN forgotten; END IF;
             WITH one AS MATERIALIZED (
                 SELECT o.bucket_id, o.key FROM object o WHERE o.deleted_at IS NOT NULL AND o.current_version IS NULL
