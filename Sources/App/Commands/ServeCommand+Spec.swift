@@ -54,7 +54,7 @@ extension ServeCommand {
 
     func reload(_ state: ServeState, because cause: String) async {
         state.mustReload = false
-        state.proposals.lookedAt = state.proposals.inForce
+        state.propose { $0.lookedAt = $0.inForce }
         for _ in 0..<ServeCommand.proposalsMax {
             switch await source.load() {
             case .rejected(let findings, let sources): return await reject(state, cause, findings, sources)
@@ -85,7 +85,7 @@ extension ServeCommand {
         await rebase(state)
         let before = state.proposals
         let isNew = spec.digest != before.digest
-        state.proposals.digest = spec.digest
+        state.propose { $0.digest = spec.digest }
         do throws(CommandFailure) {
             let acceptance = try await SpecSource.propose(
                 spec, instance.catalog, by: instance.name, allowsRollback: false, parent: before.base)
@@ -96,7 +96,7 @@ extension ServeCommand {
             case .conflict(let current):
                 if current < before.base {
                     // The database was restored: what came behind this revision is lost, and these files with it.
-                    state.proposals.base = current
+                    state.propose { $0.base = current }
                     return false
                 }
                 if isNew { return false }
@@ -105,8 +105,10 @@ extension ServeCommand {
         } catch {
             if error.code == .unreachable {
                 // It may have been accepted; asking again tells.
-                state.proposals.digest = before.digest
-                state.proposals.unresolved = spec.digest
+                state.propose { proposals in
+                    proposals.digest = before.digest
+                    proposals.unresolved = spec.digest
+                }
                 state.mustReload = true
                 instance.logger.warning(
                     "the database does not answer; the spec is proposed again",
@@ -139,7 +141,7 @@ extension ServeCommand {
             let fleet = try await instance.catalog.snapshot()
             let proposals = state.proposals
             guard fleet.digest == proposals.digest || fleet.digest == proposals.unresolved else { return }
-            state.proposals.base = fleet.revision
+            state.propose { $0.base = fleet.revision }
         } catch {
             // The proposal meets the same.
             return

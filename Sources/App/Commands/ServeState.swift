@@ -59,10 +59,9 @@ final class ServeState: Sendable {
     }
     func noteStep(of scope: PassScope) { value.withLock { $0.steps[scope, default: 0] += 1 } }
     func noteInForce(_ revision: Int64) { value.withLock { $0.proposals.inForce = revision } }
-    var proposals: Proposals {
-        get { value.withLock { $0.proposals } }
-        set { value.withLock { $0.proposals = newValue } }
-    }
+    var proposals: Proposals { value.withLock { $0.proposals } }
+    /// In one step: what is in force is noted meanwhile.
+    func propose(_ change: (inout Proposals) -> Void) { value.withLock { change(&$0.proposals) } }
     /// The files are to be proposed, though they did not change: they could not be before, or another spec is in force since, which may be
     /// what they say.
     var mustReload: Bool {
