@@ -59,6 +59,7 @@ struct ReconcileCommand {
         if let reason = saved.staleness(now, acceptedDigest: accepted) {
             throw CommandFailure(.stale, "the plan is stale: \(reason). Nothing was changed; make a new one")
         }
+        try await instance.prepareDatabase(patience: .seconds(10))
         // The revision that was looked at is the one that is replaced, or nothing is.
         return try await converge(spec, parent: now.baseRevision, within: limit)
     }
@@ -103,7 +104,6 @@ struct ReconcileCommand {
     private func converge(_ spec: LoadedSpec, parent: Int64, within limit: Duration) async throws(CommandFailure)
         -> ExitCode
     {
-        try await instance.prepareDatabase(patience: .seconds(10))
         let revision = try await SpecSource.accept(
             spec, instance.catalog, by: instance.name, allowsRollback: invocation.has(.allowRollback), parent: parent)
         let runtime = ReconcileRuntime(instance, metrics: nil)
